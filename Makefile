@@ -1,0 +1,75 @@
+# make help lists the targets. From a bare clone they need python3 (3.11 or later) and make.
+PYTHON ?= python3
+BIN := .venv/bin
+PIP := $(BIN)/python -m pip install -qq --disable-pip-version-check --constraint constraints.txt
+CLUSTER := tests/slurm/cluster.py
+# The two states of the environment: what runs need, and what tests and checks need on top.
+RUNS := .venv/.installed-runs
+TESTS := .venv/.installed-tests
+
+.PHONY: help demo test test-slow check lint unit journeys slurm-packages slurm-up slurm-down bench clean
+.DEFAULT_GOAL := help
+
+help:  ## list the targets
+	@sed -n 's/^\([a-z-]*\):.*##/  make \1\t/p' $(MAKEFILE_LIST) | expand -t 20
+
+demo: $(RUNS)  ## a small study from the grid file to the table, on this machine
+	@$(BIN)/python -m tests.demo
+
+test: unit journeys slurm-packages  ## all tests but the slow ones, those on the real Slurm included
+	@echo "== tests on the Slurm test cluster"
+	@$(BIN)/pytest -m "slurm and not slow" -n 2 --dist loadscope
+
+test-slow: $(TESTS) slurm-packages  ## the slow tests
+	@echo "== slow tests"
+	@$(BIN)/pytest -m slow || [ $$? -eq 5 ]  # 5: there is none
+
+check: lint unit  ## ruff, mypy and the quick tests: before every commit
+
+lint: $(TESTS)
+	@echo "== ruff"
+	@$(BIN)/ruff check .
+	@echo "== mypy"
+	@$(BIN)/mypy
+
+unit: $(TESTS)
+	@echo "== tests without a cluster"
+	@$(BIN)/pytest -m "not slurm and not slow and not journey" -n 2
+
+journeys: $(TESTS)
+	@echo "== tests that drive the command line"
+	@$(BIN)/pytest -m "journey and not slow" -n 2
+
+slurm-packages: $(TESTS)
+	@$(BIN)/python $(CLUSTER) install || [ "$$CI" != true ]
+
+slurm-up:  ## start the Slurm test cluster (root) and print its SLURM_CONF
+	@$(PYTHON) $(CLUSTER) install
+	@$(PYTHON) $(CLUSTER) up
+
+slurm-down:  ## stop it
+	@$(PYTHON) $(CLUSTER) down
+
+bench: $(TESTS)  ## measure speed on this machine
+	@$(BIN)/python -m benchmarks
+
+clean:  ## remove what tools and builds left, and the environment
+	rm -rf .venv build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
+
+$(RUNS): setup.cfg pyproject.toml constraints.txt
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+	    { echo "$(PYTHON) is $$($(PYTHON) --version 2>&1); mrsweep needs 3.11 or later. Choose with: make PYTHON=python3.11 ..."; exit 1; }
+	@echo "[1/3] environment .venv from $$($(PYTHON) --version)"
+	@test -x $(BIN)/python || $(PYTHON) -m venv .venv
+	@$(PIP) setuptools
+	@echo "[2/3] packages: torch, numpy, pandas ... (about a minute)"
+	@$(PIP) torch numpy pandas
+	@echo "[3/3] mrsweep and the rest"
+	@$(PIP) --no-build-isolation --editable '.[mri]'
+	@touch $@
+
+$(TESTS): $(RUNS)
+	@echo "[tests] pytest, mypy, ruff"
+	@$(PIP) --no-build-isolation --editable '.[mri,test,dev]'
+	@touch $@

@@ -1,0 +1,1 @@
+"""How fast mrsweep is on this machine: `python -m benchmarks`."""

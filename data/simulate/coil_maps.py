@@ -1,0 +1,27 @@
+"""Smooth complex sensitivities of coils that stand around a head."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.random import Generator
+from numpy.typing import NDArray
+
+from data.simulate.phantom import axis_grid
+
+
+def draw_coil_maps(coils: int, size: tuple[int, int], rng: Generator) -> NDArray[np.complex128]:
+    """Draw the maps of one receive array. Returns (coil, y, x), normalised so that sum |map|^2 over coils is 1 in each pixel.
+
+    Coil k sits at angle 2 pi k / coils, a little off; its sensitivity falls with the distance, its phase turns slowly.
+    """
+    y, x = axis_grid(size)
+    angles = 2 * np.pi * (np.arange(coils) + rng.uniform(-0.15, 0.15, coils)) / coils
+    maps = np.stack([_coil_map(angle, y, x, rng) for angle in angles])
+    return maps / np.sqrt((np.abs(maps) ** 2).sum(axis=0))
+
+
+def _coil_map(angle: float, y: NDArray[np.float64], x: NDArray[np.float64], rng: Generator) -> NDArray[np.complex128]:
+    reach, distance = rng.uniform(0.8, 1.1), rng.uniform(1.0, 1.2)
+    squared = (y - distance * np.sin(angle)) ** 2 + (x - distance * np.cos(angle)) ** 2
+    slope_y, slope_x, offset = rng.uniform(-1, 1), rng.uniform(-1, 1), rng.uniform(0, 2 * np.pi)
+    return np.exp(-squared / (2 * reach**2) + 1j * (slope_y * y + slope_x * x + offset))

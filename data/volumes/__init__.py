@@ -1,0 +1,1 @@
+"""Volumes on disk: their formats, splits and order, and the slices that a network is fed with."""

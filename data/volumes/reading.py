@@ -1,0 +1,56 @@
+"""Open files of one process: slices are read one by one, handles never cross a fork."""
+
+from __future__ import annotations
+
+import os
+from collections import OrderedDict
+from pathlib import Path
+
+import h5py
+import numpy as np
+from numpy.typing import NDArray
+
+from data.volumes.formats import open_file
+
+MOST_OPEN = 16
+
+
+class SliceReader:
+    """Reads single slices; keeps the handles of the files read last, at most MOST_OPEN.
+
+    HDF5 handles must not be used on both sides of a fork: a process that finds handles of another one
+    opens its own. Pickling (spawned DataLoader workers) leaves the handles behind.
+    """
+
+    def __init__(self) -> None:
+        self._files: OrderedDict[Path, h5py.File] = OrderedDict()
+        self._owner = os.getpid()
+
+    def read(self, path: Path, key: str, index: int) -> NDArray[np.generic]:
+        """Return slice `index` of dataset `key`, an array of its own memory."""
+        return self._open(path)[key][index]
+
+    def close(self) -> None:
+        """Close all handles of this process; the next read opens again."""
+        if self._owner == os.getpid():
+            for file in self._files.values():
+                file.close()
+        self._files = OrderedDict()
+        self._owner = os.getpid()
+
+    def open_paths(self) -> list[Path]:
+        """Return the files this process holds open, the one read longest ago first."""
+        return list(self._files) if self._owner == os.getpid() else []
+
+    def _open(self, path: Path) -> h5py.File:
+        if self._owner != os.getpid():
+            self.close()
+        if path not in self._files:
+            self._files[path] = open_file(path)
+        self._files.move_to_end(path)
+        if len(self._files) > MOST_OPEN:
+            self._files.popitem(last=False)[1].close()
+        return self._files[path]
+
+    def __getstate__(self) -> dict[str, object]:
+        return {"_files": OrderedDict(), "_owner": -1}

@@ -1,0 +1,1 @@
+"""Networks for accelerated MRI, their losses and quality metrics, and how they are trained."""

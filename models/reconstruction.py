@@ -1,0 +1,16 @@
+"""What every network returns, so that losses and metrics fit all of them."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+from torch import Tensor
+
+
+class Reconstruction(NamedTuple):
+    """Images in the units of the target."""
+
+    image: Tensor
+    """(batch, y, x) real."""
+    scale: Tensor
+    """(batch,): the size of one unit inside the network. Losses that are no ratios divide by it, since k-space may be at any scale."""

@@ -1,0 +1,10 @@
+"""How training fails, other than by bad input (data/errors.py)."""
+
+from __future__ import annotations
+
+
+class Diverged(Exception):
+    """A loss became NaN or Inf; the same config would do so again."""
+
+    mrsweep_cause = "diverged"
+    """The cause under which whoever runs the training books this failure."""

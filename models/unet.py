@@ -1,0 +1,108 @@
+"""The U-Net of the fastMRI baseline, and its use on zero-filled images."""
+
+from __future__ import annotations
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from data.errors import BadInput
+from data.kspace.coils import rss
+from data.kspace.crop import center_crop
+from data.kspace.fourier import ifftc
+from data.volumes.loading import Sample
+from models.reconstruction import Reconstruction
+
+LARGEST_DEVIATION = 6.0
+"""Normalised images are clamped to this many standard deviations, as in the fastMRI baseline."""
+SMALLEST_STD = 1e-11
+
+
+class ConvBlock(nn.Sequential):
+    """Twice: 3x3 convolution, instance norm, leaky ReLU, dropout of channels. (batch, in, y, x) → (batch, out, y, x)."""
+
+    def __init__(self, in_chans: int, out_chans: int, drop_prob: float) -> None:
+        layers: list[nn.Module] = []
+        for chans in (in_chans, out_chans):
+            layers += [
+                nn.Conv2d(chans, out_chans, kernel_size=3, padding=1, bias=False),
+                nn.InstanceNorm2d(out_chans),
+                nn.LeakyReLU(negative_slope=0.2),
+                nn.Dropout2d(drop_prob),
+            ]
+        super().__init__(*layers)
+
+
+class UpBlock(nn.Sequential):
+    """Double the size: 2x2 transposed convolution, instance norm, leaky ReLU. (batch, in, y, x) → (batch, out, 2 y, 2 x)."""
+
+    def __init__(self, in_chans: int, out_chans: int) -> None:
+        super().__init__(
+            nn.ConvTranspose2d(in_chans, out_chans, kernel_size=2, stride=2, bias=False),
+            nn.InstanceNorm2d(out_chans),
+            nn.LeakyReLU(negative_slope=0.2),
+        )
+
+
+class Unet(nn.Module):
+    """U-Net (Ronneberger et al. 2015) with the layers of the fastMRI baseline (Zbontar et al. 2018, arXiv 1811.08839)."""
+
+    def __init__(self, *, in_chans: int = 1, out_chans: int = 1, chans: int = 32, pools: int = 4, drop_prob: float = 0.0) -> None:
+        super().__init__()
+        widths = [chans * 2**level for level in range(pools + 1)]
+        self.down = nn.ModuleList(ConvBlock(a, b, drop_prob) for a, b in zip([in_chans, *widths[:-2]], widths[:-1], strict=True))
+        self.bottom = ConvBlock(widths[-2], widths[-1], drop_prob)
+        self.up = nn.ModuleList(UpBlock(2 * width, width) for width in reversed(widths[:-1]))
+        self.merge = nn.ModuleList(ConvBlock(2 * width, width, drop_prob) for width in reversed(widths[:-1]))
+        self.out = nn.Conv2d(chans, out_chans, kernel_size=1)
+
+    def forward(self, image: Tensor) -> Tensor:
+        """image: (batch, in, y, x) real, any size of at least 2 ** pools pixels. Returns (batch, out, y, x)."""
+        self._check_size(image)
+        skipped: list[Tensor] = []
+        for block in self.down:
+            image = block(image)
+            skipped.append(image)
+            image = F.avg_pool2d(image, kernel_size=2)
+        image = self.bottom(image)
+        for up, merge in zip(self.up, self.merge, strict=True):
+            skip = skipped.pop()
+            image = merge(torch.cat([_pad_to(up(image), skip), skip], dim=1))
+        return self.out(image)
+
+    def _check_size(self, image: Tensor) -> None:
+        # instance norm needs two pixels at the bottom, so the smaller axis may shrink to 1 only if the other does not
+        smallest = 2 ** len(self.down)
+        if min(image.shape[-2:]) < smallest or max(image.shape[-2:]) < 2 * smallest:
+            raise BadInput(
+                f"unet: expected (batch, channel, y, x) with y and x of at least {smallest}, one of them {2 * smallest}, "
+                f"got {tuple(image.shape)}. Lower model.pools."
+            )
+
+
+def _pad_to(image: Tensor, wanted: Tensor) -> Tensor:
+    """Give back the last row and column that pooling an odd size has lost, by reflection."""
+    rows, columns = wanted.shape[-2] - image.shape[-2], wanted.shape[-1] - image.shape[-1]
+    return F.pad(image, (0, columns, 0, rows), mode="reflect") if rows or columns else image
+
+
+class ZeroFilledUnet(nn.Module):
+    """The baseline of fastMRI: x = U(|F^H y|), U a U-Net that sees one magnitude image, normalised slice by slice."""
+
+    def __init__(self, *, chans: int = 32, pools: int = 4, drop_prob: float = 0.0) -> None:
+        super().__init__()
+        self.unet = Unet(chans=chans, pools=pools, drop_prob=drop_prob)
+
+    def forward(self, sample: Sample) -> Reconstruction:
+        """Reconstruct a batch. sample.kspace: (batch, coil, y, x) complex. Returns images (batch, size y, size x)."""
+        image = center_crop(rss(ifftc(sample.kspace)), sample.size)
+        normalised, mean, std = normalise_instance(image)
+        output = self.unet(normalised.clamp(-LARGEST_DEVIATION, LARGEST_DEVIATION).unsqueeze(1)).squeeze(1)
+        return Reconstruction(image=output * std + mean, scale=std.flatten())
+
+
+def normalise_instance(image: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """Shift and scale each image to mean 0 and standard deviation 1. image: (batch, y, x). Returns it, mean and std (batch, 1, 1)."""
+    mean = image.mean(dim=(-2, -1), keepdim=True)
+    std = image.std(dim=(-2, -1), keepdim=True) + SMALLEST_STD
+    return (image - mean) / std, mean, std

@@ -1,0 +1,45 @@
+"""mrsweep cancel: end runs, or keep them from starting."""
+
+from __future__ import annotations
+
+import click
+
+from orchestrator.cli.options import Manner, Target, acting, examples, on_grid, selecting, user
+from orchestrator.cli.show import confirm, count, document, say
+from orchestrator.results.select import Selection, select
+from orchestrator.store.ledger import take_pen
+from orchestrator.watchdog.act import cancel
+from orchestrator.watchdog.watch import record, record_under
+
+_EXAMPLES = examples(
+    """
+mrsweep cancel mtl_knee --state queued
+mrsweep cancel mtl_knee --where 'loss.weighting=naive' --dry-run
+"""
+)
+
+
+@click.command("cancel", epilog=_EXAMPLES)
+@on_grid
+@selecting
+@acting
+def command(*, target: Target, selection: Selection, manner: Manner) -> None:
+    """End the selected runs. Queued ones never start; running ones are asked to stop, and stopped."""
+    opened, site = target.open()
+    seen = record(opened, site)
+    chosen = [found for _, found in select(opened.manifests, seen.records, selection) if not found.is_final]
+    if not manner.as_json:
+        alive = sum(found.is_alive for found in chosen)
+        say(f"{opened.paths.name}: {count(len(chosen), 'run')} to cancel, {alive} of them queued or running.")
+    at_once, ending = 0, 0
+    if not manner.dry_run and chosen:
+        confirm(f"Cancel {count(len(chosen), 'run')}?", yes=manner.yes)
+        ids = {found.id for found in chosen}
+        with take_pen(opened.paths, lease_s=site.profile.lease_s) as pen:
+            seen = record_under(pen, opened, site)
+            fresh = [pen.records.get(run_id) for run_id in ids if not pen.records.get(run_id).is_final]
+            at_once, ending = cancel(pen, fresh, seen.snapshot, site, by=user())
+    if manner.as_json:
+        document("cancel", grid=opened.paths.name, runs=[found.id for found in chosen], done=not manner.dry_run)
+    elif not manner.dry_run and chosen:
+        say(f"{at_once} cancelled; {count(ending, 'running one')} told to stop.")

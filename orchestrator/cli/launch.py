@@ -1,0 +1,175 @@
+"""mrsweep launch: submit the runs of a grid that are missing."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import click
+import msgspec
+
+from orchestrator.cli.options import (
+    dry_run_option,
+    examples,
+    json_option,
+    open_grid,
+    profile_option,
+    runs_option,
+    set_option,
+    variant_option,
+    yes_option,
+)
+from orchestrator.cli.show import confirm, count, document, say, table, waiting
+from orchestrator.grid.manifest import Manifest
+from orchestrator.launch.apply import read_draft
+from orchestrator.launch.opened import OpenGrid, is_grid_file
+from orchestrator.launch.plan import Plan
+from orchestrator.store.ledger import check_usable
+from orchestrator.watchdog.look import site_of
+from orchestrator.watchdog.proposal import Launched, Proposal, carry_out, propose
+
+_EXAMPLES = examples(
+    """
+mrsweep launch grids/quickstart.yaml
+mrsweep launch grids/quickstart.yaml --profile slurm-gpu --dry-run
+mrsweep launch grids/quickstart.yaml --variant smoke --set train.epochs=2 --yes
+"""
+)
+
+
+@click.command("launch", epilog=_EXAMPLES)
+@click.argument("grid")
+@runs_option
+@variant_option
+@set_option
+@profile_option
+@dry_run_option
+@yes_option
+@json_option
+@click.option("--no-adopt", is_flag=True, help="Compute runs that another grid has completed.")
+@click.option("--accept-defaults", is_flag=True, help="Keep runs that were started with other defaults.")
+def command(
+    grid: str,
+    *,
+    runs: Path,
+    variant: str | None,
+    overrides: tuple[str, ...],
+    profile: str | None,
+    dry_run: bool,
+    yes: bool,
+    as_json: bool,
+    no_adopt: bool,
+    accept_defaults: bool,
+) -> None:
+    """Submit what is missing of a grid: new runs and interrupted ones. Expands the grid file first if needed."""
+    project = Path.cwd()
+    file = Path(grid) if is_grid_file(grid) else open_grid(grid, runs, variant=variant).newest_file
+    with waiting(f"expanding {grid}"):
+        draft = read_draft(file, runs, project=project, variant=variant, overrides=overrides, accept_defaults=accept_defaults)
+    if not dry_run:
+        check_usable(draft.paths)
+    site = site_of(OpenGrid(draft.paths), profile)
+    proposal = propose(draft, site, adopt=not no_adopt)
+    if not as_json:
+        _show(proposal, project, with_script=dry_run)
+    if dry_run:
+        if as_json:
+            _document(proposal.plan, draft.paths.name, tokens=())
+        return
+    if proposal.plan.submitted:
+        confirm(f"Submit {count(proposal.plan.submitted, 'run')}?", yes=yes)
+    with waiting(f"submitting {count(proposal.plan.submitted, 'run')}"):
+        launched = carry_out(proposal, project)
+    if as_json:
+        _document(launched.plan, draft.paths.name, tokens=launched.tokens)
+        return
+    _tell(launched, draft.paths.name, expected=proposal.plan.submitted)
+
+
+def _show(proposal: Proposal, project: Path, *, with_script: bool) -> None:
+    plan, draft = proposal.plan, proposal.draft
+    sorted_runs = plan.runs
+    rows = [
+        ("new", _not_adopted(sorted_runs.new, plan), "not on disk yet"),
+        ("missing", _not_adopted(sorted_runs.missing, plan), "known, never submitted or taken back"),
+        ("retry", len(sorted_runs.retry), "interrupted; they go on from their checkpoint"),
+        ("kept", len(sorted_runs.kept), _kept(proposal)),
+        ("adopted", len(plan.adopted), "completed by another grid (--no-adopt computes them)"),
+        ("duplicate", plan.collapsed, "points with the id of another one"),
+        ("orphan", len(sorted_runs.orphans), "on disk, no longer in the grid file; left alone"),
+    ]
+    say(f"{draft.paths.name}: {draft.spec.question.splitlines()[0].removeprefix('Question: ') if draft.spec.question else 'no question'}")
+    table(["", "runs", ""], [row for row in rows if row[1]])
+    for reason in plan.waiting:
+        say(reason)
+    for text in plan.prepare:
+        say(f"prepare: {text}")
+    for note in proposal.notes:
+        say(note)
+    _show_cost(proposal, project, with_script=with_script)
+
+
+def _not_adopted(manifests: Sequence[Manifest], plan: Plan) -> int:
+    adopted = {adoption.run for adoption in plan.adopted}
+    return sum(manifest.id not in adopted for manifest in manifests)
+
+
+def _kept(proposal: Proposal) -> str:
+    counts: dict[str, int] = {}
+    for manifest in proposal.plan.runs.kept:
+        word = proposal.draft.records.get(manifest.id).state.value
+        counts[word] = counts.get(word, 0) + 1
+    told = ", ".join(f"{count} {word}" for word, count in sorted(counts.items()))
+    hint = "; submit failed ones again with: mrsweep requeue" if "failed" in counts else ""
+    return told + hint
+
+
+def _show_cost(proposal: Proposal, project: Path, *, with_script: bool) -> None:
+    plan, site = proposal.plan, proposal.site
+    kind = ("set of workers", "sets of workers") if site.scheduler.name == "local" else ("array", "arrays")
+    estimate = "" if plan.estimate is None else f", about {plan.estimate.told} by the runs that finished"
+    if plan.arrays:
+        say(
+            f"{count(plan.submitted, 'run')} in {len(plan.arrays)} {kind[len(plan.arrays) != 1]} with profile {site.profile.name}; "
+            f"at most {plan.limit.told}{estimate}."
+        )
+    elif with_script:
+        say("Nothing to submit.")
+    if plan.later:
+        later = f"{count(len(plan.later), 'run')} wait{'s' * (len(plan.later) == 1)}"
+        say(f"{later} for a free slot (max_parallel, or the cluster's submit limit); watch submits them.")
+    if with_script:
+        for request in proposal.requests(project)[:1]:
+            click.echo(site.scheduler.preview(request))
+
+
+def _document(plan: Plan, grid: str, *, tokens: tuple[str, ...]) -> None:
+    document(
+        "launch",
+        grid=grid,
+        new=_not_adopted(plan.runs.new, plan),
+        missing=_not_adopted(plan.runs.missing, plan),
+        retry=len(plan.runs.retry),
+        kept=len(plan.runs.kept),
+        orphans=len(plan.runs.orphans),
+        adopted=len(plan.adopted),
+        collapsed=plan.collapsed,
+        waiting=plan.waiting,
+        submitted=plan.submitted,
+        arrays=[{"runs": len(array.rows), "tasks": array.tasks, "throttle": array.throttle} for array in plan.arrays],
+        later=len(plan.later),
+        limit=msgspec.to_builtins(plan.limit),
+        estimate=msgspec.to_builtins(plan.estimate),
+        tokens=tokens,
+    )
+
+
+def _tell(launched: Launched, grid: str, *, expected: int) -> None:
+    for sentence in launched.told:
+        say(sentence)
+    if not launched.tokens:
+        say(f"Nothing to submit{': meanwhile another launch has submitted these runs' if expected else ''}.")
+    for token in launched.tokens:
+        say(f"submitted {token}")
+    say(f"Look at it with: mrsweep status {grid} --watch")
+    say(f"Keep it alive with: mrsweep watch {grid}")

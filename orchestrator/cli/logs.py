@@ -1,0 +1,116 @@
+"""mrsweep logs: print the output of a run."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import click
+
+from orchestrator.cli.options import examples, json_option, runs_option
+from orchestrator.cli.show import document, plain, warn
+from orchestrator.launch.opened import OpenGrid, known_grids
+from orchestrator.results.select import find_run
+from orchestrator.store.errors import SelectionError, did_you_mean
+from orchestrator.store.layout import GridPaths, RunPaths, parse_attempt_name
+
+TAIL_BYTES = 64 * 1024
+POLL_S = 0.5
+
+_EXAMPLES = examples(
+    """
+mrsweep logs 3fa9
+mrsweep logs 3fa9 -f
+mrsweep logs 3fa9 --grid quickstart --attempt 1 --lines 50
+"""
+)
+
+
+@click.command("logs", epilog=_EXAMPLES)
+@click.argument("run")
+@runs_option
+@click.option("--grid", help="Grid of the run, where several hold its id.")
+@json_option
+@click.option("--attempt", type=click.IntRange(min=1), help="An earlier attempt; the newest without it.")
+@click.option("--lines", "-n", type=click.IntRange(min=1), help="Only the last lines.")
+@click.option("--follow", "-f", is_flag=True, help="Go on until the attempt ends, or until Ctrl-C.")
+def command(run: str, *, runs: Path, grid: str | None, as_json: bool, attempt: int | None, lines: int | None, follow: bool) -> None:
+    """Print the output of a run: any unique beginning of its id. Without -n the last 64 KB."""
+    folder = find_attempt(find_run_folder(runs, run, grid), attempt)
+    log = folder / "log.txt"
+    content = tail(log, lines)
+    if as_json:
+        document("logs", run=folder.parent.name, attempt=folder.name, text=content)
+        return
+    warn(f"{log}")
+    click.echo(plain(content), nl=False)
+    if follow:
+        for piece in follow_file(log, lambda: (folder / "end.json").exists(), time.sleep):
+            click.echo(plain(piece), nl=False)
+
+
+def find_run_folder(runs: Path, prefix: str, grid: str | None = None) -> RunPaths:
+    """Return the folder of the one run, in any grid or in `grid`, whose id begins with `prefix`.
+
+    Where several grids hold the id, the one that has computed it is meant: a grid that adopted it has no attempts.
+    """
+    known = known_grids(runs)
+    if grid is not None and grid not in known:
+        raise SelectionError(f"--grid {grid}: there is no such grid in {runs}. {did_you_mean(grid, known)}")
+    opened = {name: OpenGrid(GridPaths(runs / name)) for name in (known if grid is None else [grid])}
+    holders = {name: [run_id for run_id in one.manifests if run_id.startswith(prefix.lower())] for name, one in opened.items()}
+    union = {run_id: opened[name].manifests[run_id] for name, ids in holders.items() for run_id in ids}
+    if not union:
+        place = runs if grid is None else runs / grid
+        raise SelectionError(f"'{prefix[:40]}' matches no run in {place}. List runs with: mrsweep status GRID --all")
+    run_id = find_run(union, prefix)
+    places = {name: opened[name].paths.run(run_id) for name, ids in holders.items() if ids}
+    computed = {name: run for name, run in places.items() if run.dir.is_dir() and any(map(parse_attempt_name, _names(run.dir)))}
+    if len(computed) > 1:
+        first = next(iter(computed))
+        raise SelectionError(f"run {run_id[:8]} was computed in several grids: {', '.join(computed)}. Say which, as in: --grid {first}")
+    return next(iter((computed or places).values()))
+
+
+def _names(folder: Path) -> list[str]:
+    return [path.name for path in folder.iterdir()]
+
+
+def find_attempt(run: RunPaths, number: int | None) -> Path:
+    """Return the folder of attempt `number`, of the newest without it."""
+    parsed = ((parse_attempt_name(name), name) for name in (_names(run.dir) if run.dir.is_dir() else []))
+    known = sorted((key, name) for key, name in parsed if key is not None)
+    chosen = [(key, name) for key, name in known if number is None or key[0] == number]
+    if chosen:
+        return run.dir / chosen[-1][1]
+    if known:
+        raise SelectionError(f"run {run.dir.name} has no attempt {number}; it has {', '.join(name for _, name in known)}.")
+    raise SelectionError(f"run {run.dir.name} has not started in {run.dir.parent.parent.name}; there is no output.")
+
+
+def tail(log: Path, lines: int | None) -> str:
+    """Return the end of a log: its last `lines`, in any case at most 64 KB."""
+    if not log.exists():
+        return ""
+    with open(log, "rb") as stream:
+        stream.seek(max(0, log.stat().st_size - TAIL_BYTES))
+        text = stream.read().decode(errors="replace")
+    return text if lines is None else "".join(text.splitlines(keepends=True)[-lines:])
+
+
+def follow_file(log: Path, is_over: Callable[[], bool], sleep: Callable[[float], None]) -> Iterator[str]:
+    """Yield what is added to a log, until it is over and read to its end."""
+    position = log.stat().st_size if log.exists() else 0
+    while True:
+        over = is_over()
+        with open(log, "rb") as stream:
+            stream.seek(position)
+            piece = stream.read()
+        position += len(piece)
+        if piece:
+            yield piece.decode(errors="replace")
+        elif over:
+            return
+        else:
+            sleep(POLL_S)

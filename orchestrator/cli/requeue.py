@@ -1,0 +1,97 @@
+"""mrsweep requeue: submit failed, cancelled or interrupted runs again."""
+
+from __future__ import annotations
+
+import math
+from pathlib import Path
+
+import click
+import msgspec
+
+from orchestrator.cli.options import Manner, Target, acting, examples, on_grid, selecting
+from orchestrator.cli.show import confirm, count, document, say
+from orchestrator.cluster.resources import Resources
+from orchestrator.grid.manifest import Manifest
+from orchestrator.launch.launch import renew_code
+from orchestrator.launch.opened import OpenGrid
+from orchestrator.results.cost import limit_of
+from orchestrator.results.select import Selection, select
+from orchestrator.store.errors import SelectionError, did_you_mean
+from orchestrator.store.ledger import take_pen
+from orchestrator.store.records import Records
+from orchestrator.watchdog.act import TAKEN_BACK, plan_submittal, settings_or_fail, submit
+from orchestrator.watchdog.watch import record, record_under
+
+_EXAMPLES = examples(
+    """
+mrsweep requeue mtl_knee --state failed
+mrsweep requeue mtl_knee --cause host_oom --set resources.mem_gb=64
+mrsweep requeue mtl_knee --where 'seed=2 and loss.weighting=dwa' --yes
+"""
+)
+
+
+@click.command("requeue", epilog=_EXAMPLES)
+@on_grid
+@selecting
+@click.option("--set", "overrides", multiple=True, metavar="resources.KEY=VALUE", help="Change what the runs ask for; repeatable.")
+@click.option("--code", type=click.Choice(["today", "same"]), default="today", show_default=True, help="Which code runs.")
+@acting
+def command(*, target: Target, selection: Selection, overrides: tuple[str, ...], code: str, manner: Manner) -> None:
+    """Submit runs again that failed, were cancelled, interrupted or blocked; they resume from their checkpoint.
+
+    --set resources.KEY=VALUE changes what they ask for: mem_gb, time_min, cpus, gpus.
+    """
+    opened, site = target.open()
+    settings_or_fail(opened)
+    changed = read_changes(overrides)
+    seen = record(opened, site)
+    chosen = choose(opened, seen.records, selection)
+    submittal = plan_submittal(opened, chosen, seen.records, seen.snapshot, site, changed=changed)
+    limit = limit_of(array.resources for array in submittal.arrays for _ in array.rows)
+    if not manner.as_json:
+        say(f"{opened.paths.name}: {count(submittal.runs, 'run')} to submit again, at most {limit.told}.")
+        if submittal.later:
+            say(f"{len(submittal.later)} more wait{'s' * (len(submittal.later) == 1)} for a free slot: repeat this later.")
+    if not manner.dry_run and submittal.runs:
+        confirm(f"Submit {count(submittal.runs, 'run')}?", yes=manner.yes)
+        with take_pen(opened.paths, lease_s=site.profile.lease_s) as pen:
+            seen = record_under(pen, opened, site)
+            submittal = plan_submittal(opened, choose(opened, pen.records, selection), pen.records, seen.snapshot, site, changed=changed)
+            if code == "today":
+                renew_code(opened, Path.cwd())
+            submit(pen, opened, submittal, site, seen.snapshot, reason="requeue")
+    if manner.as_json:
+        document(
+            "requeue", grid=opened.paths.name, runs=[row.run for array in submittal.arrays for row in array.rows], done=not manner.dry_run
+        )
+
+
+def choose(opened: OpenGrid, records: Records, selection: Selection) -> list[Manifest]:
+    """Return the selected runs that may be taken back into the queue; without --state, failed and interrupted ones."""
+    pairs = select(opened.manifests, records, msgspec.structs.replace(selection, limit=None))
+    chosen = [manifest for manifest, record in pairs if record.state in TAKEN_BACK]
+    return chosen[: selection.limit]
+
+
+def read_changes(overrides: tuple[str, ...]) -> dict[str, float]:
+    """Return the resource fields that --set changes: "resources.mem_gb=64" → {"mem_gb": 64.0}."""
+    changes = {}
+    known = [field.name for field in msgspec.structs.fields(Resources) if field.name != "sbatch"]
+    for text in overrides:
+        key, equals, value = text.partition("=")
+        name = key.removeprefix("resources.")
+        if not equals or name == key or name not in known:
+            raise SelectionError(f"--set {text}: requeue changes resources only. {did_you_mean(name, known)} Write resources.mem_gb=64.")
+        changes[name] = _number(text, value, whole=name in ("gpus", "cpus", "nodes"))
+    return changes
+
+
+def _number(text: str, value: str, *, whole: bool) -> float:
+    try:
+        number = int(value) if whole else float(value)
+    except ValueError:
+        raise SelectionError(f"--set {text}: '{value}' is not a {'whole number' if whole else 'number'}.") from None
+    if not 0 <= number < math.inf:
+        raise SelectionError(f"--set {text}: {value} is no number of 0 or above.")
+    return number

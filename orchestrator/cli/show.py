@@ -1,0 +1,151 @@
+"""Print: tables, documents, questions. Rich is imported when a table is."""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import sys
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from itertools import accumulate
+from typing import Any
+
+import click
+import msgspec
+
+from orchestrator.cli.main import one_line
+
+PIPE_WIDTH = 160
+PADDING = 3
+
+_ESCAPES = re.compile(r"\x1b\[[0-9;?]*[ -/]*[@-~]|\x1b[@-_]")
+
+
+def document(kind: str, **content: Any) -> None:
+    """Print one versioned JSON document."""
+    click.echo(msgspec.json.format(msgspec.json.encode({"mrsweep": 1, "kind": kind, **content}, enc_hook=str), indent=1).decode())
+
+
+def say(text: str) -> None:
+    """Print a line for a person; escape sequences and line breaks from elsewhere are inert."""
+    click.echo(one_line(text))
+
+
+def count(number: int, noun: str) -> str:
+    """Return "1 run", "2 runs", "1,000 runs"."""
+    return f"{number:,} {noun}{'s' * (number != 1)}"
+
+
+def warn(text: str) -> None:
+    """Print a line to stderr."""
+    click.echo(one_line(text), err=True)
+
+
+@contextmanager
+def waiting(text: str) -> Iterator[None]:
+    """Show, on a terminal, that something goes on and for how long; elsewhere nothing."""
+    if not sys.stderr.isatty():
+        yield
+        return
+    from rich.console import Console
+    from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
+
+    columns = (SpinnerColumn(), TextColumn("{task.description}"), TimeElapsedColumn())
+    with Progress(*columns, console=Console(stderr=True), transient=True) as progress:
+        progress.add_task(one_line(text).replace("[", "\\["), total=None)
+        yield
+
+
+def confirm(question: str, *, yes: bool) -> None:
+    """Ask before something changes; without a terminal and without --yes nothing is done."""
+    if yes:
+        return
+    if not sys.stdin.isatty():
+        raise click.UsageError("nobody is there to be asked. Repeat with --yes, or look with --dry-run.")
+    click.confirm(question, abort=True)
+
+
+def table(columns: Sequence[str], rows: Iterable[Sequence[object]], *, shrink: Mapping[str, int] | None = None) -> int:
+    """Print a table that fits the terminal; returns how many columns at its end had no room."""
+    from rich.console import Console
+
+    width = terminal_width()
+    shown, cells, dropped = arrange(columns, rows, width, shrink or {})
+    console = Console(width=width, highlight=False)
+    with console.capture() as held:  # rich itself would exit with 1 where the reader of a pipe stops early
+        console.print(make_table(shown, cells))
+    click.echo(held.get(), nl=False)
+    return dropped
+
+
+def terminal_width() -> int:
+    """Return the columns of the terminal; into a file or pipe, enough for whole lines."""
+    return shutil.get_terminal_size((80, 24)).columns if sys.stdout.isatty() or "COLUMNS" in os.environ else PIPE_WIDTH
+
+
+def arrange(
+    columns: Sequence[str], rows: Iterable[Sequence[object]], width: int, shrink: Mapping[str, int]
+) -> tuple[list[str], list[list[str]], int]:
+    """Return the columns that have content and room, their cells, and how many had no room.
+
+    `shrink` names columns that may be cut, and to how many characters. Columns are left out, from the end, until the
+    rest fits when cut; then the last ones are cut, no more than needed.
+    """
+    cells = [[cell(value) for value in row] for row in rows]
+    full = [place for place in range(len(columns)) if any(row[place] for row in cells)]
+    widths = {place: max(len(columns[place]), *(len(row[place]) for row in cells)) for place in full}
+    least = {place: min(wide, shrink.get(columns[place], wide)) for place, wide in widths.items()}
+    room = sum(total <= width for total in accumulate(least[place] + PADDING for place in full))
+    kept = full[: max(room, 2)]
+    excess = sum(widths[place] + PADDING for place in kept) - width
+    for place in reversed(kept):
+        cut = min(max(excess, 0), widths[place] - least[place])
+        widths[place] -= cut
+        excess -= cut
+    shown = [[_cut(row[place], widths[place]) for place in kept] for row in cells]
+    return [_cut(columns[place], widths[place]) for place in kept], shown, len(full) - len(kept)
+
+
+def _cut(text: str, width: int) -> str:
+    return text if len(text) <= width else text[: width - 1] + "…"
+
+
+def make_table(columns: Sequence[str], rows: Iterable[Sequence[str]]) -> Any:
+    """Return a rich table; texts are shown as they are, not read as markup."""
+    from rich import box
+    from rich.table import Table
+    from rich.text import Text
+
+    grid = Table(box=box.SIMPLE_HEAD, pad_edge=False)
+    for column in columns:
+        grid.add_column(Text(column), overflow="ellipsis", no_wrap=True)
+    for row in rows:
+        grid.add_row(*map(Text, row))
+    return grid
+
+
+def cell(value: object) -> str:
+    """Return a value as a table shows it."""
+    if value is None:
+        return ""
+    if isinstance(value, float):
+        return f"{value:.4g}"
+    return one_line(plain(str(value)))
+
+
+def plain(text: str) -> str:
+    """Return text without terminal escape sequences; line breaks and tabs stay."""
+    text = _ESCAPES.sub("", text)
+    return "".join(char for char in text if char.isprintable() or char in "\n\t")
+
+
+def minutes(value: float | None) -> str:
+    """Return a span of minutes: 40 s, 12 min, 3.5 h, 2.1 d."""
+    if value is None:
+        return ""
+    if value < 1:
+        return f"{value * 60:.0f} s"
+    if value < 90:
+        return f"{value:.0f} min"
+    return f"{value / 60:.1f} h" if value < 48 * 60 else f"{value / 1440:.1f} d"

@@ -1,0 +1,167 @@
+"""Launch a grid: draft, plan, and under the pen the commit of it."""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+
+import msgspec
+
+from orchestrator.cluster.profile import Profile
+from orchestrator.cluster.resources import Pack
+from orchestrator.cluster.scheduler import Scheduler, Snapshot, TaskState
+from orchestrator.grid.spec import Spec
+from orchestrator.launch.adopt import find_adoptable
+from orchestrator.launch.apply import Draft, write_draft
+from orchestrator.launch.arrays import ArrayPlan, Room, cut_arrays
+from orchestrator.launch.commit import PREPARE, Common, submit_arrays, submit_prepare
+from orchestrator.launch.opened import OpenGrid, Settings
+from orchestrator.launch.plan import Plan, free_slots, make_jobs, tell_waiting, typical_runtime_min
+from orchestrator.launch.snapshot import take_snapshot
+from orchestrator.results.cost import cost, limit_of
+from orchestrator.store.files import write_atomic
+from orchestrator.store.layout import AttemptPaths, GridPaths
+from orchestrator.store.ledger import Pen
+from orchestrator.store.records import Records
+from orchestrator.worker.prepare import PrepareTask, is_done
+from orchestrator.worker.submission import Submission, Timing
+
+
+def plan_launch(draft: Draft, profile: Profile, scheduler: Scheduler, live: Mapping[str, int], *, now: float, adopt: bool = True) -> Plan:
+    """Decide what launching the draft would do now. `live`: token → tasks that the scheduler has not ended."""
+    open_ids = {manifest.id for manifest in draft.runs.to_submit}
+    adopted = find_adoptable(draft.paths, open_ids, now) if adopt else []
+    taken = {adoption.run for adoption in adopted}
+    manifests = [manifest for manifest in draft.runs.to_submit if manifest.id not in taken]
+    jobs = make_jobs(manifests, draft.records, find_resume(draft.paths, draft.records, [manifest.id for manifest in draft.runs.retry]))
+    arrays, later = cut_arrays(
+        jobs, pack_of(draft.spec, profile), find_room(draft.spec, draft.records, scheduler, live), listed=is_listed(draft.spec, profile)
+    )
+    resources = [manifest.resources for manifest in manifests]
+    runtime = typical_runtime_min(draft.records.runs.values())
+    return Plan(
+        runs=draft.runs,
+        collapsed=draft.collapsed,
+        waiting=tuple(tell_waiting(draft.waiting)),
+        adopted=tuple(adopted),
+        arrays=tuple(arrays),
+        later=tuple(later),
+        prepare=tuple(shlex.join(draft.prepares[digest].argv) for digest in sorted({manifest.prepare for manifest in manifests} - {""})),
+        limit=limit_of(resources),
+        estimate=None if runtime is None else cost((one, runtime) for one in resources),
+    )
+
+
+def is_listed(spec: Spec, profile: Profile) -> bool:
+    """Say whether workers take runs from a list: always on this machine, on Slurm when a task packs several."""
+    return profile.scheduler == "local" or spec.pack.per_task > 1
+
+
+def pack_of(spec: Spec, profile: Profile) -> Pack:
+    """Return how runs share a task; local workers compute one at a time until the list is empty."""
+    return Pack() if profile.scheduler == "local" else spec.pack
+
+
+def find_room(spec: Spec, records: Records, scheduler: Scheduler, live: Mapping[str, int]) -> Room:
+    """Return what may be submitted beside what is in the queue already."""
+    limits = scheduler.limits()
+    most = spec.max_parallel if limits.at_once is None else min(spec.max_parallel, limits.at_once)
+    tasks = float("inf") if limits.max_submit is None else max(0, limits.max_submit - scheduler.count_queued())
+    return Room(slots=free_slots(records, live, most), max_array=limits.max_array_size, tasks=tasks)
+
+
+def count_live(snapshot: Snapshot) -> dict[str, int]:
+    """Return token → tasks that the scheduler has not ended."""
+    return {token: sum(row.state is not TaskState.ENDED for row in rows.values()) for token, rows in snapshot.tasks.items()}
+
+
+def find_resume(paths: GridPaths, records: Records, run_ids: Iterable[str]) -> dict[str, str]:
+    """Return run id → folder name of its newest attempt that left a checkpoint."""
+    found = {}
+    for run_id in run_ids:
+        run = paths.run(run_id)
+        for attempt in reversed(records.get(run_id).attempts):
+            folder = run.attempt(attempt.number, attempt.restart)
+            if _has_checkpoint(folder):
+                found[run_id] = folder.dir.name
+                break
+    return found
+
+
+def _has_checkpoint(attempt: AttemptPaths) -> bool:
+    try:
+        return any(attempt.checkpoint.iterdir())
+    except OSError:
+        return False
+
+
+def commit_launch(
+    pen: Pen, draft: Draft, plan: Plan, *, profile: Profile, scheduler: Scheduler, live: Mapping[str, int], project: Path
+) -> list[str]:
+    """Carry the plan out: manifests, adoptions, code snapshot, prepare jobs, arrays. Returns the tokens."""
+    write_draft(pen, draft)
+    pen.write(*plan.adopted)
+    if not (plan.arrays or plan.later or draft.waiting):
+        return []
+    code = take_snapshot(project, draft.paths.code, enabled=draft.spec.code != "none")
+    settings = Settings(profile=profile.name, cwd=str(project), code=code.path, provenance=code.provenance)
+    write_atomic(draft.paths.settings, msgspec.json.encode(settings))
+    jobs = prepare_jobs(pen, settings, plan.arrays, scheduler, live)
+    return submit_arrays(pen, plan.arrays, scheduler, Common(template=make_template(draft.paths, draft.spec, settings, profile)), jobs)
+
+
+def renew_code(grid: OpenGrid, project: Path) -> None:
+    """Take a new snapshot of the project for the runs that are submitted from now on."""
+    settings = grid.settings
+    if settings is None:
+        return
+    code = take_snapshot(project, grid.paths.code, enabled=grid.spec.code != "none")
+    renewed = msgspec.structs.replace(settings, cwd=str(project), code=code.path, provenance=code.provenance)
+    write_atomic(grid.paths.settings, msgspec.json.encode(renewed))
+
+
+def make_template(paths: GridPaths, spec: Spec, settings: Settings, profile: Profile) -> Submission:
+    """Return what all submissions of a grid have in common."""
+    return Submission(
+        token="",
+        grid_dir=str(paths.dir.absolute()),
+        cwd=settings.cwd,
+        code=settings.code,
+        listed=is_listed(spec, profile),
+        pack=pack_of(spec, profile),
+        preload=spec.preload,
+        start=spec.start,
+        keep_env=spec.keep_env,
+        signal=spec.signal,
+        objective=spec.objective,
+        timing=Timing(heartbeat_s=profile.heartbeat_s, warning_s=profile.warning_s, visible_s=profile.visible_s),
+        provenance=settings.provenance,
+    )
+
+
+def prepare_jobs(
+    pen: Pen, settings: Settings, arrays: Iterable[ArrayPlan], scheduler: Scheduler, live: Mapping[str, int]
+) -> dict[str, str]:
+    """Make the prepare commands of these arrays ready; on Slurm submit them, and return hash → job id.
+
+    A command that is done or in the queue already is not submitted again. Local workers run theirs before their first run.
+    """
+    jobs = {}
+    for digest in sorted({array.prepare for array in arrays if array.prepare}):
+        paths = pen.paths.prepare(digest)
+        if is_done(paths):
+            continue
+        task = msgspec.json.decode(paths.command.read_bytes(), type=PrepareTask)
+        ready = msgspec.structs.replace(task, cwd=settings.cwd, code=settings.code)
+        write_atomic(paths.command, msgspec.json.encode(ready))
+        paths.failed.unlink(missing_ok=True)
+        if scheduler.name == "slurm":
+            jobs[digest] = _queued_prepare(pen.records, digest, live) or submit_prepare(pen, digest, task.resources, scheduler)
+    return jobs
+
+
+def _queued_prepare(records: Records, digest: str, live: Mapping[str, int]) -> str:
+    """Return the job id of a prepare command that is in the queue already."""
+    found = (record.job_id for record in records.submissions.values() if record.reason == PREPARE + digest and live.get(record.token))
+    return next(found, "")

@@ -1,0 +1,78 @@
+"""A grid as it lies on disk: its newest applied file, its manifests, and how it was launched last."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from orchestrator.grid.manifest import Manifest, read_manifests
+from orchestrator.grid.spec import Spec, read_spec
+from orchestrator.store.errors import InputError, did_you_mean
+from orchestrator.store.files import read_json
+from orchestrator.store.layout import GridPaths, grid_paths
+
+
+class Settings(msgspec.Struct, frozen=True, kw_only=True):
+    """launch.json: how the grid was launched last; what watch and requeue use again."""
+
+    profile: str
+    cwd: str
+    code: str = ""
+    provenance: dict[str, Any] = {}
+
+
+@dataclass(frozen=True)
+class OpenGrid:
+    """A grid that has been applied at least once."""
+
+    paths: GridPaths
+
+    @cached_property
+    def spec(self) -> Spec:
+        """The newest applied grid file."""
+        return read_spec(self.newest_file)
+
+    @property
+    def newest_file(self) -> Path:
+        """The newest applied grid file, with base and csv files frozen in."""
+        return self.paths.applied(self.paths.applied_versions()[-1])
+
+    @cached_property
+    def manifests(self) -> Mapping[str, Manifest]:
+        """Run id → manifest, in the order in which the runs were added."""
+        return read_manifests(self.paths.manifest)
+
+    @property
+    def settings(self) -> Settings | None:
+        """How it was launched; None when it was only expanded."""
+        return read_json(self.paths.settings, Settings)
+
+
+def is_grid_file(grid: str) -> bool:
+    """Say whether a GRID argument names a file rather than a folder under runs/."""
+    return grid.endswith((".yaml", ".yml")) or "/" in grid
+
+
+def find_grid(grid: str, runs: Path, *, variant: str | None = None) -> OpenGrid:
+    """Return the grid on disk that a GRID argument means: the name of a folder under `runs`, or a grid file."""
+    name = read_spec(Path(grid), variant=variant).name if is_grid_file(grid) else grid
+    base, _, suffix = name.partition("@")
+    paths = grid_paths(runs, base, variant or suffix or None)
+    if paths.applied_versions():
+        return OpenGrid(paths)
+    known = known_grids(runs)
+    hint = did_you_mean(paths.name, known) if known else f"There are none in {runs}."
+    file = grid if is_grid_file(grid) else f"grids/{base}.yaml"
+    raise InputError(f"{paths.dir}: no grid of this name was launched. {hint} Launch it with: mrsweep launch {file}")
+
+
+def known_grids(runs: Path) -> list[str]:
+    """Return the names of all grids below a runs folder."""
+    if not runs.is_dir():
+        return []
+    return sorted(folder.name for folder in runs.iterdir() if (folder / "manifest.jsonl").exists())

@@ -1,0 +1,118 @@
+"""Which runs are meant: by id prefix, --where, --state, --cause and --limit (pure)."""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any
+
+import msgspec
+
+from orchestrator.grid.manifest import Manifest
+from orchestrator.grid.where import parse_where
+from orchestrator.store.errors import SelectionError, did_you_mean
+from orchestrator.store.records import Record, Records
+from orchestrator.store.states import Cause, State
+
+_ID = re.compile(r"""(?<![\w."'])id\s*(?P<operator>==|=|!=)\s*(?P<quote>["']?)(?P<prefix>[0-9a-fA-F]+)(?P=quote)(?![\w.])""")
+
+
+SHORT = 4
+"""Names of keys of so many letters are never shortened."""
+
+
+class Selection(msgspec.Struct, frozen=True, kw_only=True):
+    """What the user asked for; everything empty selects all runs."""
+
+    runs: tuple[str, ...] = ()
+    """Prefixes of run ids."""
+    where: str = ""
+    states: tuple[State, ...] = ()
+    causes: tuple[Cause, ...] = ()
+    limit: int | None = None
+
+
+def parse_state(text: str) -> State:
+    """Return the state that a word names; an unknown one lists the known."""
+    try:
+        return State(text.lower())
+    except ValueError:
+        raise SelectionError(f"--state '{text}' is not a state. {did_you_mean(text.lower(), (state.value for state in State))}") from None
+
+
+def parse_cause(text: str) -> Cause:
+    """Return the cause that a word names; an unknown one lists the known."""
+    try:
+        return Cause(text.lower())
+    except ValueError:
+        raise SelectionError(f"--cause '{text}' is not a cause. {did_you_mean(text.lower(), (cause.value for cause in Cause))}") from None
+
+
+def select(manifests: Mapping[str, Manifest], records: Records, selection: Selection) -> list[tuple[Manifest, Record]]:
+    """Return the runs that the selection names, in the order of the manifest.
+
+    Raises SelectionError for an id prefix that names no run or several, and for a key that no run has.
+    """
+    wanted = {find_run(manifests, prefix) for prefix in selection.runs}
+    pairs: Iterable[tuple[Manifest, Record]] = ((manifest, records.get(run_id)) for run_id, manifest in manifests.items())
+    if wanted:
+        pairs = (pair for pair in pairs if pair[0].id in wanted)
+    if selection.where:
+        pairs = parse_where(_with_whole_ids(selection.where, manifests)).select(pairs, lambda pair: flat(pair[0]))
+    if selection.states:
+        pairs = (pair for pair in pairs if pair[1].state in selection.states)
+    if selection.causes:
+        pairs = (pair for pair in pairs if pair[1].cause in selection.causes)
+    return list(pairs)[: selection.limit]
+
+
+def _with_whole_ids(where: str, manifests: Mapping[str, Manifest]) -> str:
+    """Return the expression with `id=96c9` written out as the run that it begins; where configs have a key id, that is meant."""
+    if any("id" in manifest.config for manifest in manifests.values()):
+        return where
+    return _ID.sub(lambda match: f'id{match["operator"]}"{find_run(manifests, match["prefix"])}"', where)
+
+
+def find_run(manifests: Mapping[str, Manifest], prefix: str) -> str:
+    """Return the id of the one run whose id begins with `prefix`."""
+    found = [run_id for run_id in manifests if run_id.startswith(prefix.lower())]
+    if len(found) == 1:
+        return found[0]
+    if not found:
+        raise SelectionError(f"'{prefix[:40]}' matches none of {len(manifests)} runs. List them with: mrsweep status --all")
+    shown = "; ".join(f"{run_id[:12]} ({manifests[run_id].label})" for run_id in found[:4])
+    raise SelectionError(f"'{prefix}' matches {len(found)} runs: {shown}. Write more digits.")
+
+
+def flat(manifest: Manifest) -> dict[str, Any]:
+    """Return the run's complete config as dotted key → value, and its id."""
+    return {"id": manifest.id, **dict(_leaves(manifest.config, ""))}
+
+
+def _leaves(config: Mapping[str, Any], prefix: str) -> Iterator[tuple[str, Any]]:
+    for key, value in config.items():
+        if isinstance(value, Mapping) and value:
+            yield from _leaves(value, f"{prefix}{key}.")
+        else:
+            yield f"{prefix}{key}", value
+
+
+def short_names(keys: Iterable[str]) -> dict[str, str]:
+    """Return key → its last word, or of a long one the shortest beginning, at least 3 letters, that tells it from the others."""
+    keys = list(keys)
+    last = Counter(key.rpartition(".")[2] for key in keys)
+    names = {key: word if last[word := key.rpartition(".")[2]] == 1 else key for key in keys}
+    return {key: _beginning(name, [other for other in names.values() if other != name]) for key, name in names.items()}
+
+
+def _beginning(name: str, others: list[str]) -> str:
+    if len(name) <= SHORT:
+        return name
+    lengths = range(SHORT - 1, len(name))
+    return next((name[:length] for length in lengths if not any(other.startswith(name[:length]) for other in others)), name)
+
+
+def varying_keys(manifests: Iterable[Manifest]) -> list[str]:
+    """Return the keys that vary in the grid, in the order in which its file names them."""
+    return list(dict.fromkeys(key for manifest in manifests for key in manifest.varying))

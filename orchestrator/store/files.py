@@ -1,0 +1,198 @@
+"""The only module that writes, renames and creates files: atomic, durable, and the seam for fault injection."""
+
+from __future__ import annotations
+
+import os
+import uuid
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import TypeVar
+
+import msgspec
+
+from orchestrator.store.errors import StoreError
+
+T = TypeVar("T")
+
+
+def check_point(operation: str, path: Path) -> None:
+    """Called before each operation that changes the disk; tests replace it to inject faults."""
+
+
+def fsync_dir(path: Path) -> None:
+    """Make renames and creations inside `path` durable."""
+    descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def make_dir(path: Path) -> None:
+    """Create a folder and its parents, private to the user; an existing one is left as it is."""
+    try:
+        path.mkdir(mode=0o700, parents=True, exist_ok=True)
+    except OSError as error:
+        raise StoreError(f"{path}: cannot create this folder ({error.strerror}). Choose another with --runs DIR.") from error
+
+
+def write_atomic(path: Path, content: bytes, *, durable: bool = True, mode: int = 0o600) -> None:
+    """Replace `path` as a whole: write aside, flush, fsync, rename, fsync the folder.
+
+    `durable=False` leaves out both fsyncs, for derived files that can be rebuilt. `mode`, less the umask, is the file's:
+    private, save for what is written for the user's own folders.
+    A failed fsync is never repeated on the same file: the pages may be gone (PostgreSQL's lesson of 2018).
+    """
+    aside = path.with_name(f".{path.name}.{uuid.uuid4().hex[:8]}")
+    try:
+        _write_new(aside, content, durable=durable, mode=mode)
+        check_point("rename", path)
+        os.replace(aside, path)
+    except BaseException:
+        aside.unlink(missing_ok=True)
+        raise
+    if durable:
+        fsync_dir(path.parent)
+
+
+def _write_new(path: Path, content: bytes, *, durable: bool, mode: int = 0o600) -> None:
+    check_point("write", path)
+    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode)
+    with os.fdopen(descriptor, "wb") as stream:
+        stream.write(content)
+        stream.flush()
+        if durable:
+            check_point("fsync", path)
+            os.fsync(stream.fileno())
+
+
+def write_plain(path: Path, content: bytes) -> None:
+    """Write a derived file in one go; a reader that finds it torn rebuilds it."""
+    check_point("write", path)
+    with open(path, "wb", buffering=0) as stream:
+        stream.write(content)
+
+
+def create_exclusive(path: Path, content: bytes) -> bool:
+    """Create `path` with `content` in one step; say False when somebody else has.
+
+    The content is complete from the first moment: it is written aside and linked into place. Whatever link
+    answered, the owner is who the file names: over NFS the call may report failure though it happened.
+    """
+    aside = path.with_name(f".{path.name}.{uuid.uuid4().hex[:8]}")
+    _write_new(aside, content, durable=True)
+    try:
+        check_point("link", path)
+        os.link(aside, path)
+    except OSError:
+        if not path.exists():
+            raise
+    finally:
+        ours = aside.stat().st_nlink == 2
+        aside.unlink()
+    fsync_dir(path.parent)
+    return ours
+
+
+class Journal:
+    """An append-only file of JSON lines with one writer.
+
+    A torn tail, left by a writer that died in mid-line, is closed with a newline before the first append.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self._stream = open(path, "ab", buffering=0)  # noqa: SIM115 - it lives as long as the journal
+        size = self._stream.tell()
+        if size and _last_byte(path) != b"\n":
+            self._stream.write(b"\n")
+
+    def append(self, *values: object, durable: bool = True) -> None:
+        """Add one line a value, all in one write; on return they are on disk, unless `durable` is False."""
+        if not values:
+            return
+        check_point("write", self.path)
+        self._stream.write(b"".join(msgspec.json.encode(value) + b"\n" for value in values))
+        if durable:
+            check_point("fsync", self.path)
+            os.fsync(self._stream.fileno())
+
+    def size(self) -> int:
+        """Return the number of bytes written so far."""
+        return self._stream.tell()
+
+    def close(self) -> None:
+        self._stream.close()
+
+
+def _last_byte(path: Path) -> bytes:
+    with open(path, "rb") as stream:
+        stream.seek(-1, os.SEEK_END)
+        return stream.read(1)
+
+
+def read_whole(path: Path) -> bytes:
+    """Return the content of a file; without the buffer of `Path.read_bytes`, which costs as much as reading a small one."""
+    with open(path, "rb", buffering=0) as stream:
+        return stream.readall()
+
+
+def read_lines(path: Path, decode: Callable[[bytes], T], *, end: int | None = None) -> Iterator[T]:
+    """Yield each decoded line of a journal, up to byte `end`.
+
+    A last line that is torn is passed over; a damaged line further up raises StoreError with file and line.
+    A missing file has no lines. Lines left empty by the repair of a torn tail are passed over, and so is the
+    fragment before them.
+    """
+    try:
+        content = read_whole(path)
+    except (FileNotFoundError, NotADirectoryError):
+        return
+    lines = content[:end].split(b"\n")
+    for number, line in enumerate(lines, start=1):
+        if not line.strip(b"\0 "):
+            continue
+        try:
+            yield decode(line)
+        except (msgspec.DecodeError, UnicodeDecodeError) as error:
+            if number >= len(lines) - 1 or _is_torn(line):
+                continue
+            raise StoreError(
+                f"{path}:{number}: this line is damaged ({error}). Restore the file from a backup, or remove the line."
+            ) from error
+
+
+def _is_torn(line: bytes) -> bool:
+    """A line cut off in the middle: it begins like a record and does not end like one."""
+    return line.startswith((b"{", b"[")) and not line.endswith((b"}", b"]"))
+
+
+def read_json(path: Path, kind: type[T]) -> T | None:
+    """Decode a small JSON file; None when it is missing, empty or torn (it is then not there yet)."""
+    try:
+        return msgspec.json.decode(path.read_bytes(), type=kind)
+    except (FileNotFoundError, NotADirectoryError, msgspec.DecodeError):
+        return None
+
+
+def move_into(source: Path, folder: Path) -> Path:
+    """Move a file or folder of ours into `folder`, which is made; refuse links and what is not ours."""
+    status = source.lstat()
+    if source.is_symlink():
+        raise StoreError(f"{source}: is a symbolic link and is left alone. Move what it points to by hand.")
+    if status.st_uid != os.getuid():
+        raise StoreError(f"{source}: belongs to user {status.st_uid} and is left alone.")
+    make_dir(folder)
+    target = folder / source.name
+    check_point("rename", target)
+    os.rename(source, target)
+    fsync_dir(folder)
+    fsync_dir(source.parent)
+    return target
+
+
+def publish_dir(source: Path, target: Path) -> None:
+    """Give a prepared folder its name; OSError when `target` exists, and over NFS also when the rename happened."""
+    check_point("rename", target)
+    os.rename(source, target)
+    fsync_dir(target.parent)

@@ -1,0 +1,295 @@
+"""All that is known of each run: a fold of the ledger's events, one frozen value a run."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+import msgspec
+
+from orchestrator.store.events import (
+    Adopted,
+    Applied,
+    Changed,
+    Decided,
+    Ended,
+    Intent,
+    LedgerEvent,
+    Looked,
+    Number,
+    Refused,
+    Started,
+    Submitted,
+    Throttled,
+)
+from orchestrator.store.states import ALIVE, FINAL, Cause, State, may_become
+
+WATCH = "watch"
+"""Reason of an intent that no person asked for."""
+
+
+class Attempt(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """One start of a run."""
+
+    number: int
+    restart: int = 0
+    token: str = ""
+    index: int = 0
+    host: str = ""
+    job_id: str = ""
+    started_at: float | None = None
+    ended_at: float | None = None
+    state: State = State.RUNNING
+    cause: Cause | None = None
+    message: str = ""
+    runtime_s: float = 0.0
+    peak_mem_gb: float = 0.0
+    peak_gpu_gb: float = 0.0
+
+
+class Record(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """Where one run stands, and how it came there."""
+
+    id: str
+    state: State = State.PLANNED
+    cause: Cause | None = None
+    reason: str = ""
+    before: State = State.PLANNED
+    """The state that the present one replaced: where a refused or restored run returns to."""
+    attempt: int = 0
+    """The newest attempt number allotted; 0: never submitted."""
+    token: str = ""
+    """The newest submission that holds the run."""
+    index: int = 0
+    """Its row in that submission's table."""
+    since: float = 0.0
+    """When the present state began."""
+    attempts: tuple[Attempt, ...] = ()
+    interruptions: int = 0
+    """How often in a row the machine ended the run, since a person last asked for it."""
+    metrics: dict[str, Number] = {}
+    best: Number = None
+    best_step: int | None = None
+    last: Number = None
+    sha256: str = ""
+    signature: str = ""
+    adopted_from: str = ""
+    """Grid whose completed run stands for this one."""
+    adopted_attempt: str = ""
+
+    @property
+    def is_alive(self) -> bool:
+        return self.state in ALIVE
+
+    @property
+    def is_final(self) -> bool:
+        return self.state in FINAL
+
+    @property
+    def current(self) -> Attempt | None:
+        """The attempt that was started last."""
+        return self.attempts[-1] if self.attempts else None
+
+    @property
+    def spent_s(self) -> float:
+        """Wall time of all attempts that ended."""
+        return sum(attempt.runtime_s for attempt in self.attempts)
+
+    def count(self, *causes: Cause) -> int:
+        """Return how many attempts ended by one of `causes`."""
+        return sum(attempt.cause in causes for attempt in self.attempts)
+
+
+class SubmissionRecord(Intent, frozen=True, kw_only=True, omit_defaults=True, tag_field="t", tag="submission"):
+    """One array: its intent, and the scheduler's answer."""
+
+    job_id: str = ""
+    refused: str = ""
+    fixed: bool = False
+    """Its throttle cannot be changed any more."""
+
+    @property
+    def is_open(self) -> bool:
+        """Written down, and neither taken nor refused: what a killed launch leaves behind."""
+        return not self.job_id and not self.refused
+
+
+class Records(msgspec.Struct, kw_only=True, omit_defaults=True):
+    """The whole grid; `apply` is the only thing that changes it."""
+
+    runs: dict[str, Record] = {}
+    submissions: dict[str, SubmissionRecord] = {}
+    orphans: set[str] = set()
+    """Runs that the newest version of the grid file no longer asks for."""
+    decisions: set[str] = set()
+    version: int = 0
+    looked_at: float = 0.0
+    """When somebody last recorded what they saw."""
+
+    def get(self, run_id: str) -> Record:
+        """Return the record of a run; one that nothing is known of is PLANNED."""
+        return self.runs.get(run_id) or Record(id=run_id)
+
+    def unfinished_rows(self, submission: SubmissionRecord) -> set[int]:
+        """Return the rows of a submission whose runs may still bring news, interrupted ones included."""
+        if submission.refused:
+            return set()
+        rows = ((row, self.get(run_id), attempt) for row, (run_id, attempt) in enumerate(submission.runs))
+        return {row for row, record, attempt in rows if not record.is_final and record.attempt == attempt}
+
+    def copy(self) -> Records:
+        """Return records that can take in events while these stay as they are."""
+        copies = {"runs": dict(self.runs), "submissions": dict(self.submissions)}
+        return msgspec.structs.replace(self, **copies, orphans=set(self.orphans), decisions=set(self.decisions))
+
+    def apply(self, events: Iterable[LedgerEvent]) -> Records:
+        """Take in events, in their order; what the table of transitions forbids changes nothing."""
+        for event in events:
+            handle = _HANDLERS.get(type(event))
+            if handle is not None:
+                handle(self, event)
+        return self
+
+    def _move(self, record: Record, state: State, **changes: Any) -> None:
+        if not may_become(record.state, state):
+            return
+        before = record.before if record.state is state else record.state
+        if state is State.INTERRUPTED and record.state is not state:
+            changes["interruptions"] = record.interruptions + 1
+        self.runs[record.id] = msgspec.structs.replace(record, state=state, before=before, **changes)
+
+
+def _applied(records: Records, event: Applied) -> None:
+    records.version = event.version
+    records.orphans |= set(event.orphans)
+    records.orphans -= set(event.revived)
+
+
+def _intent(records: Records, event: Intent) -> None:
+    records.submissions[event.token] = SubmissionRecord(**msgspec.structs.asdict(event))
+    for index, (run_id, attempt) in enumerate(event.runs):
+        record = records.get(run_id)
+        if attempt < record.attempt or (record.is_alive and record.attempt == attempt):
+            continue  # it lives, or a newer attempt does
+        place = {"attempt": attempt, "token": event.token, "index": index, "since": event.at}
+        interruptions = record.interruptions if event.reason == WATCH else 0
+        records._move(record, State.QUEUED, cause=None, reason="", adopted_from="", interruptions=interruptions, **place)
+
+
+def _submitted(records: Records, event: Submitted) -> None:
+    submission = records.submissions.get(event.token)
+    if submission is not None:
+        records.submissions[event.token] = msgspec.structs.replace(submission, job_id=event.job_id, refused="")
+
+
+def _throttled(records: Records, event: Throttled) -> None:
+    submission = records.submissions.get(event.token)
+    if submission is not None:
+        changes = {"max_parallel": event.max_parallel, "fixed": event.refused}
+        records.submissions[event.token] = msgspec.structs.replace(submission, **changes)
+
+
+def _refused(records: Records, event: Refused) -> None:
+    submission = records.submissions.get(event.token)
+    if submission is None:
+        return
+    records.submissions[event.token] = msgspec.structs.replace(submission, refused=event.message)
+    for run_id, attempt in submission.runs:
+        record = records.get(run_id)
+        if record.state is State.QUEUED and record.token == event.token and record.attempt == attempt:
+            back = msgspec.structs.replace(record, state=record.before, reason=event.message, since=event.at)
+            records.runs[run_id] = back
+
+
+def _started(records: Records, event: Started) -> None:
+    record = records.get(event.run)
+    known = any((event.attempt, event.restart) == (old.number, old.restart) for old in record.attempts)
+    if known or event.attempt < record.attempt:
+        return
+    attempt = Attempt(
+        number=event.attempt,
+        restart=event.restart,
+        token=event.token,
+        index=event.index,
+        host=event.host,
+        job_id=event.job_id,
+        started_at=event.at,
+    )
+    record = records.runs[event.run] = msgspec.structs.replace(record, attempt=event.attempt, attempts=(*record.attempts, attempt))
+    records._move(record, State.RUNNING, token=event.token, since=event.at, cause=None, reason="")
+
+
+def _ended(records: Records, event: Ended) -> None:
+    record = records.get(event.run)
+    attempts = tuple(_close(attempt, event) for attempt in record.attempts)
+    record = records.runs[event.run] = msgspec.structs.replace(record, attempts=attempts)
+    newest = record.attempts[-1] if record.attempts else None
+    overtaken = newest is not None and (event.attempt, event.restart) < (newest.number, newest.restart)
+    if overtaken or (event.attempt < record.attempt and event.state is not State.COMPLETED):
+        return  # a zombie: only the end of the attempt that started last counts; a success counts until another has started
+    proof = (
+        {"metrics": event.metrics, "best": event.best, "best_step": event.best_step, "last": event.last, "sha256": event.sha256}
+        if event.state is State.COMPLETED
+        else {}
+    )
+    records._move(record, event.state, cause=event.cause, reason=event.message, since=event.at, signature=event.signature, **proof)
+
+
+def _close(attempt: Attempt, event: Ended) -> Attempt:
+    if (attempt.number, attempt.restart) != (event.attempt, event.restart):
+        return attempt
+    return msgspec.structs.replace(
+        attempt,
+        ended_at=event.at,
+        state=event.state,
+        cause=event.cause,
+        message=event.message,
+        runtime_s=event.runtime_s,
+        peak_mem_gb=event.peak_mem_gb,
+        peak_gpu_gb=event.peak_gpu_gb,
+        host=event.host or attempt.host,
+    )
+
+
+def _changed(records: Records, event: Changed) -> None:
+    reason = f"{event.reason} ({event.by})" if event.by else event.reason
+    records._move(records.get(event.run), event.state, cause=event.cause, reason=reason, since=event.at)
+
+
+def _adopted(records: Records, event: Adopted) -> None:
+    records._move(
+        records.get(event.run),
+        State.COMPLETED,
+        since=event.at,
+        metrics=event.metrics,
+        best=event.best,
+        best_step=event.best_step,
+        last=event.last,
+        sha256=event.sha256,
+        adopted_from=event.grid,
+        adopted_attempt=event.attempt,
+        reason=f"adopted from {event.grid}",
+    )
+
+
+def _decided(records: Records, event: Decided) -> None:
+    records.decisions.add(event.decision)
+
+
+def _looked(records: Records, event: Looked) -> None:
+    records.looked_at = event.at
+
+
+_HANDLERS: dict[type, Any] = {
+    Applied: _applied,
+    Intent: _intent,
+    Submitted: _submitted,
+    Refused: _refused,
+    Throttled: _throttled,
+    Started: _started,
+    Ended: _ended,
+    Changed: _changed,
+    Adopted: _adopted,
+    Decided: _decided,
+    Looked: _looked,
+}

@@ -1,0 +1,143 @@
+"""One look at a grid: records, journals and one answer of the scheduler, folded into what is true now."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import msgspec
+
+from orchestrator.cluster.choose import default_profile_name, open_scheduler
+from orchestrator.cluster.profile import Profile, load_profile
+from orchestrator.cluster.scheduler import Scheduler, Snapshot
+from orchestrator.cluster.workers import read_job_id
+from orchestrator.launch.commit import PREPARE
+from orchestrator.launch.opened import OpenGrid
+from orchestrator.store.errors import LaunchConflict
+from orchestrator.store.events import LedgerEvent
+from orchestrator.store.files import read_json, write_atomic
+from orchestrator.store.layout import GridPaths
+from orchestrator.store.ledger import read_records
+from orchestrator.store.records import Records
+from orchestrator.watchdog.journals import read_journals
+from orchestrator.watchdog.observe import Absences, Patience, Proof, Proven, blocked_by_prepare, observe
+from orchestrator.worker.outcome import read_result
+from orchestrator.worker.prepare import failure
+
+
+@dataclass(frozen=True)
+class Site:
+    """Where a grid runs: the profile it was launched with, and the scheduler behind it."""
+
+    profile: Profile
+    scheduler: Scheduler
+
+    @property
+    def workers(self) -> int | None:
+        """Runs that this machine computes at once; None on a cluster, which is not asked for it."""
+        return self.scheduler.limits().at_once if self.scheduler.name == "local" else None
+
+
+def site_of(grid: OpenGrid, profile_name: str | None = None) -> Site:
+    """Return the site a grid was launched on; `profile_name` wins over what launch.json says.
+
+    Raises LaunchConflict when runs may be alive at a place of another kind: nobody here could tell that they are.
+    """
+    launched = grid.settings.profile if grid.settings else None
+    site = open_site(grid.paths, profile_name or launched)
+    if launched and site.profile.name != launched:
+        _refuse_runs_elsewhere(grid.paths, site, launched)
+    return site
+
+
+def _refuse_runs_elsewhere(paths: GridPaths, site: Site, launched: str) -> None:
+    records = read_records(paths)
+    here = site.scheduler.name == "local"
+    foreign = {token for token, submission in records.submissions.items() if submission.job_id and _is_local(submission.job_id) != here}
+    alive = sum(record.is_alive and record.token in foreign for record in records.runs.values())
+    if alive:
+        raise LaunchConflict(
+            f"--profile {site.profile.name}: {alive} runs of {paths.name} may be alive where profile {launched} put them. "
+            f"Leave out --profile, or first: mrsweep cancel {paths.name} --profile {launched}"
+        )
+
+
+def _is_local(job_id: str) -> bool:
+    return read_job_id(job_id) is not None
+
+
+def open_site(paths: GridPaths, profile_name: str | None) -> Site:
+    """Return the site that a profile describes; without a name Slurm where sbatch is found, else this machine."""
+    profile = load_profile(profile_name or default_profile_name())
+    return Site(profile=profile, scheduler=open_scheduler(profile, submissions=paths.submissions))
+
+
+class Look(msgspec.Struct, frozen=True, kw_only=True):
+    """What one look brought."""
+
+    records: Records
+    """The ledger's records with the new events taken in; what is true now."""
+    events: tuple[LedgerEvent, ...]
+    """What the ledger does not have yet."""
+    snapshot: Snapshot
+    absences: Absences
+
+
+def look(grid: OpenGrid, site: Site, *, records: Records | None = None, now: float | None = None) -> Look:
+    """Look at everything once; writes nothing. `records` are those under the pen, else they are read."""
+    now = time.time() if now is None else now
+    paths = grid.paths
+    known = read_records(paths) if records is None else records
+    snapshot = ask(known, site.scheduler, now)
+    patience = Patience(settle_s=site.profile.settle_s, absent_s=site.profile.absent_s)
+    before = read_json(paths.absent, Absences) or Absences()
+    blocked = blocked_by_prepare(known, _prepare_of(grid), lambda digest: failure(paths.prepare(digest)), now)
+    view = known.copy().apply(blocked)  # first: Slurm cancels what depends on a failed job, and that is no person's wish
+    events, absences, view = observe(view, read_journals(paths, view), snapshot, _prover(paths), patience, before)
+    return Look(records=view, events=(*blocked, *events), snapshot=snapshot, absences=absences)
+
+
+def ask(records: Records, scheduler: Scheduler, now: float) -> Snapshot:
+    """Ask the scheduler once about all submissions that may still live; about none, do not ask."""
+    tokens = live_tokens(records)
+    if not tokens:
+        return Snapshot(taken_at=now, queue_ok=True, accounting_ok=True, tasks={})
+    since = min(records.submissions[token].at for token in tokens)
+    return scheduler.snapshot(tokens, since=since, now=now, open_tasks={token: open_tasks(records, token) for token in tokens})
+
+
+def open_tasks(records: Records, token: str) -> list[int]:
+    """Return the tasks of a submission whose end is not known; of a list, any may hold an unfinished run."""
+    submission = records.submissions[token]
+    unfinished = records.unfinished_rows(submission)
+    return list(range(submission.tasks)) if submission.listed and unfinished else sorted(unfinished)
+
+
+def live_tokens(records: Records) -> list[str]:
+    """Return the submissions that hold unfinished runs, those without an answer, and prepare jobs that runs may wait for."""
+    tokens = {submission.token for submission in records.submissions.values() if submission.is_open or records.unfinished_rows(submission)}
+    if tokens:
+        tokens |= {token for token, submission in records.submissions.items() if submission.reason.startswith(PREPARE)}
+    return sorted(tokens)
+
+
+def save_absences(paths: GridPaths, absences: Absences) -> None:
+    """Remember what no source named, for the next look; a derived file."""
+    if absences.since or paths.absent.exists():
+        write_atomic(paths.absent, msgspec.json.encode(absences), durable=False)
+
+
+def _prover(paths: GridPaths) -> Proof:
+    def prove(run_id: str, attempt: int, restart: int) -> Proven | None:
+        found = read_result(paths.run(run_id).attempt(attempt, restart), run_id)
+        if found is None:
+            return None
+        result, sha256 = found
+        return Proven(sha256, result.metrics, result.best, result.best_step, result.last, result.runtime_s)
+
+    return prove
+
+
+def _prepare_of(grid: OpenGrid) -> Mapping[str, str]:
+    return {run_id: manifest.prepare for run_id, manifest in grid.manifests.items() if manifest.prepare}

@@ -1,0 +1,249 @@
+"""Turn evidence into events: what workers wrote, and what the scheduler says of those that cannot write any more (pure)."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from typing import NamedTuple
+
+import msgspec
+
+from orchestrator.cluster.scheduler import Snapshot, TaskRow, TaskState
+from orchestrator.store.events import Changed, Ended, LedgerEvent, Number, Started
+from orchestrator.store.records import Attempt, Record, Records, SubmissionRecord
+from orchestrator.store.states import Cause, State
+from orchestrator.watchdog.journals import Journals
+
+
+class Proven(NamedTuple):
+    """What a valid result.json says."""
+
+    sha256: str
+    metrics: dict[str, Number]
+    best: Number = None
+    best_step: int | None = None
+    last: Number = None
+    runtime_s: float = 0.0
+
+
+Proof = Callable[[str, int, int], Proven | None]
+"""(run, attempt, restart) → what its result.json proves; None when there is no valid one."""
+
+
+class Patience(msgspec.Struct, frozen=True, kw_only=True):
+    """Waiting times of a profile [s]."""
+
+    settle_s: float = 180.0
+    """A task that the scheduler calls ended may still show up again, or its files may."""
+    absent_s: float = 300.0
+    """A task that no source names is gone after this."""
+
+
+class Absences(msgspec.Struct, frozen=True, kw_only=True):
+    """Since when no source names a task, over repeated looks."""
+
+    since: dict[str, float] = {}
+    """ "token/index" → time of the first look that missed it."""
+    looks: dict[str, int] = {}
+
+
+MIN_LOOKS = 3
+
+DEPENDENCY = "Dependency"
+"""Slurm's reason for a task that it cancelled itself, with --kill-on-invalid-dep: its prepare job failed. No person did."""
+
+WORDS: dict[str, tuple[State, Cause]] = {
+    "OUT_OF_MEMORY": (State.FAILED, Cause.HOST_OOM),
+    "TIMEOUT": (State.INTERRUPTED, Cause.TIMEOUT),
+    "DEADLINE": (State.INTERRUPTED, Cause.TIMEOUT),
+    "PREEMPTED": (State.INTERRUPTED, Cause.PREEMPTED),
+    "NODE_FAIL": (State.INTERRUPTED, Cause.NODE_FAILURE),
+    "BOOT_FAIL": (State.INTERRUPTED, Cause.NODE_FAILURE),
+    "REVOKED": (State.INTERRUPTED, Cause.PREEMPTED),
+    "CANCELLED": (State.CANCELLED, Cause.CANCELLED),
+}
+"""How a task's end counts for the run that it was computing and that left no end of its own."""
+
+
+class Observation(NamedTuple):
+    """What evidence comes to."""
+
+    events: list[LedgerEvent]
+    """What the records did not know."""
+    absences: Absences
+    """What to remember for the next look."""
+    records: Records
+    """The records with the events taken in."""
+
+
+def observe(
+    records: Records, journals: Journals, snapshot: Snapshot, proof: Proof, patience: Patience, absences: Absences
+) -> Observation:
+    """Return what the evidence adds to `records`, which is not changed.
+
+    The order of trust: a proof of success, a worker's own words, the scheduler's word for a task that ended and
+    has had time to settle. What no healthy source names is given time; "unknown" is never an end.
+    """
+    events: list[LedgerEvent] = list(_journalled(journals, proof))
+    view = records.copy().apply(events)
+    missing: dict[str, tuple[float, int]] = {}
+    judged: list[LedgerEvent] = []
+    for record in view.runs.values():
+        submission = view.submissions.get(record.token)
+        if record.is_alive and submission is not None and not submission.is_open:
+            judged.extend(_judge(record, submission, snapshot, proof, patience, absences, missing))
+        elif record.state is State.INTERRUPTED:
+            judged.extend(_scancelled(record, snapshot))
+    kept = Absences(since={key: since for key, (since, _) in missing.items()}, looks={key: looks for key, (_, looks) in missing.items()})
+    return Observation(events=[*events, *judged], absences=kept, records=view.apply(judged))
+
+
+def _journalled(journals: Journals, proof: Proof) -> Iterator[Started | Ended]:
+    """Pass on what workers wrote; a success counts only with its result.json."""
+    for event in journals.events:
+        if isinstance(event, Ended) and event.state is State.COMPLETED:
+            proven = proof(event.run, event.attempt, event.restart)
+            if proven is not None and proven.sha256 == event.sha256:
+                yield event
+        else:
+            yield event
+
+
+def _judge(
+    record: Record,
+    submission: SubmissionRecord,
+    snapshot: Snapshot,
+    proof: Proof,
+    patience: Patience,
+    absences: Absences,
+    missing: dict[str, tuple[float, int]],
+) -> Iterator[LedgerEvent]:
+    """Yield the end of a run whose task is gone, if it is surely gone."""
+    rows = _tasks_of(record, submission, snapshot)
+    now = snapshot.taken_at
+    if any(row.state is not TaskState.ENDED for row in rows):
+        return
+    if rows and _is_settled(rows, patience, now):
+        yield _end(record, rows, proof, now)
+        return
+    if rows or not snapshot.queue_ok:
+        return
+    key = f"{record.token}/{record.index if not submission.listed else '*'}"
+    since, looks = absences.since.get(key, now), absences.looks.get(key, 0) + 1
+    missing[key] = (since, looks)
+    if looks >= MIN_LOOKS and now - since >= patience.absent_s:
+        yield _left_its_array(record, now) if _is_out_of_array(record, submission, snapshot) else _end(record, [], proof, now)
+
+
+def _is_out_of_array(record: Record, submission: SubmissionRecord, snapshot: Snapshot) -> bool:
+    """Say whether both sources know the array and not this task: Slurm keeps no record of one that scancel took out while it waited."""
+    if record.state is not State.QUEUED or submission.listed:
+        return False
+    return snapshot.accounting_ok and bool(snapshot.tasks.get(submission.token))
+
+
+def _left_its_array(record: Record, now: float) -> Changed:
+    reason = "its task was cancelled while it waited; the array goes on without it"
+    return Changed(at=now, run=record.id, state=State.CANCELLED, cause=Cause.CANCELLED_BEFORE_START, reason=reason)
+
+
+def _tasks_of(record: Record, submission: SubmissionRecord, snapshot: Snapshot) -> list[TaskRow]:
+    """Return the tasks on which the run depends: the one that computes it, or all that could still take it."""
+    tasks = snapshot.tasks.get(submission.token, {})
+    attempt = record.current
+    if record.state is not State.QUEUED and attempt is not None:
+        row = snapshot.task(attempt.token, attempt.index)
+        return [row] if row else []
+    if submission.listed:
+        return list(tasks.values())
+    own = tasks.get(record.index)
+    return [own] if own else []
+
+
+def _scancelled(record: Record, snapshot: Snapshot) -> Iterator[Changed]:
+    """Yield the cancellation of a run whose worker was told to end, when the scheduler says that a person ended its task.
+
+    The worker cannot tell: a preemption, the time limit and scancel all reach it as SIGTERM.
+    """
+    attempt = record.current
+    row = snapshot.task(attempt.token, attempt.index) if attempt else None
+    told_to_end = record.cause in (Cause.PREEMPTED, Cause.TIMEOUT)
+    if told_to_end and row is not None and row.state is TaskState.ENDED and row.word == "CANCELLED":
+        reason = f"its task was cancelled {row.reason}".strip()
+        yield Changed(at=snapshot.taken_at, run=record.id, state=State.CANCELLED, cause=Cause.CANCELLED, reason=reason)
+
+
+def _is_settled(rows: list[TaskRow], patience: Patience, now: float) -> bool:
+    newest = max(row.ended_at or 0.0 for row in rows)
+    return now - newest >= patience.settle_s
+
+
+def _end(record: Record, rows: list[TaskRow], proof: Proof, now: float) -> LedgerEvent:
+    attempt = record.current
+    ended_at = (rows[0].ended_at if rows else None) or now
+    for earlier in reversed(record.attempts):
+        proven = proof(record.id, earlier.number, earlier.restart)
+        if proven is not None:
+            return _success(record.id, earlier, proven, ended_at)
+    if record.state is State.QUEUED or attempt is None:
+        return _never_started(record, rows, now)
+    state, cause = _cause(rows)
+    said = f"{rows[0].word} ({rows[0].source})" if rows else "no source names its task any more"
+    return Ended(
+        at=ended_at,
+        run=record.id,
+        attempt=attempt.number,
+        restart=attempt.restart,
+        state=state,
+        cause=cause,
+        message=f"the worker left no end; {said}",
+        runtime_s=max(0.0, ended_at - (attempt.started_at or ended_at)),
+    )
+
+
+def _success(run_id: str, attempt: Attempt, proven: Proven, at: float) -> Ended:
+    """Return the end of an attempt that left its proof, and nobody to tell of it."""
+    return Ended(
+        at=at,
+        run=run_id,
+        attempt=attempt.number,
+        restart=attempt.restart,
+        state=State.COMPLETED,
+        sha256=proven.sha256,
+        metrics=proven.metrics,
+        best=proven.best,
+        best_step=proven.best_step,
+        last=proven.last,
+        runtime_s=proven.runtime_s,
+    )
+
+
+def _cause(rows: list[TaskRow]) -> tuple[State, Cause]:
+    if not rows:
+        return State.INTERRUPTED, Cause.LOST
+    if rows[0].oom:
+        return WORDS["OUT_OF_MEMORY"]
+    return WORDS.get(rows[0].word, (State.INTERRUPTED, Cause.LOST))
+
+
+def _never_started(record: Record, rows: list[TaskRow], now: float) -> Changed:
+    if rows and all(row.word == "CANCELLED" and not row.reason.startswith(DEPENDENCY) for row in rows):
+        reason = f"its task was cancelled while it waited {rows[0].reason}".strip()
+        return Changed(at=now, run=record.id, state=State.CANCELLED, cause=Cause.CANCELLED_BEFORE_START, reason=reason)
+    said = f"its task ended as {rows[0].word}" if rows else "no source names its task"
+    return Changed(at=now, run=record.id, state=State.INTERRUPTED, cause=Cause.NEVER_STARTED, reason=f"{said}, and it never started")
+
+
+def blocked_by_prepare(records: Records, prepare_of: Mapping[str, str], failure: Callable[[str], str | None], now: float) -> list[Changed]:
+    """Return the events for queued runs whose prepare command failed; `failure` maps its hash to the log's last lines."""
+    told: dict[str, str | None] = {}
+    events = []
+    for record in records.runs.values():
+        digest = prepare_of.get(record.id, "")
+        if not digest or record.state is not State.QUEUED:
+            continue
+        if digest not in told:
+            told[digest] = failure(digest)
+        reason = told[digest]
+        if reason is not None:
+            events.append(Changed(at=now, run=record.id, state=State.BLOCKED, cause=Cause.BAD_INPUT, reason=f"prepare failed, {reason}"))
+    return events

@@ -1,0 +1,49 @@
+"""Decide what to do about a run that the machine interrupted (pure)."""
+
+from __future__ import annotations
+
+import msgspec
+
+from orchestrator.cluster.scheduler import Snapshot, TaskState
+from orchestrator.store.records import Record, Records
+from orchestrator.store.states import State
+
+MAX_INTERRUPTIONS = 3
+"""A run is taken up again this often without a person asking."""
+
+
+class Decision(msgspec.Struct, frozen=True, kw_only=True):
+    """What is to be done with a run, and why; the id makes the act happen at most once."""
+
+    id: str
+    run: str
+    action: str
+    reason: str
+
+
+def decide(record: Record, snapshot: Snapshot) -> Decision | None:
+    """Return the requeue of an interrupted run; None while its task may still go on, or after three interruptions."""
+    if record.state is not State.INTERRUPTED:
+        return None
+    if record.interruptions > MAX_INTERRUPTIONS:
+        return None
+    if may_go_on(record, snapshot):
+        return None  # Slurm requeues a preempted task itself; the worker then continues the same attempt
+    cause = record.cause.value if record.cause else "interrupted"
+    reason = f"{cause}, interruption {record.interruptions} of at most {MAX_INTERRUPTIONS}"
+    return Decision(id=f"{record.id}-{record.attempt}-requeue", run=record.id, action="requeue", reason=reason)
+
+
+def held_runs(records: Records, snapshot: Snapshot) -> set[str]:
+    """Return the interrupted runs that nobody may submit again now: their task may go on, or the queue did not answer."""
+    interrupted = (record for record in records.runs.values() if record.state is State.INTERRUPTED)
+    return {record.id for record in interrupted if not snapshot.queue_ok or may_go_on(record, snapshot)}
+
+
+def may_go_on(record: Record, snapshot: Snapshot) -> bool:
+    """Say whether the scheduler still holds the task that computed the run."""
+    attempt = record.current
+    started = attempt is not None and attempt.number == record.attempt
+    token, index = (attempt.token, attempt.index) if attempt and started else (record.token, record.index)
+    row = snapshot.task(token, index)
+    return row is not None and row.state is not TaskState.ENDED

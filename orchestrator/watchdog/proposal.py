@@ -1,0 +1,108 @@
+"""A launch in two steps: propose, which writes nothing, and carry out, which looks again under the pen."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Collection, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import msgspec
+
+from orchestrator.cluster.scheduler import ArrayRequest, Snapshot
+from orchestrator.grid.manifest import Manifest
+from orchestrator.launch.apply import Draft, next_version, write_draft
+from orchestrator.launch.commit import array_request, new_token
+from orchestrator.launch.launch import commit_launch, count_live, make_template, plan_launch
+from orchestrator.launch.opened import OpenGrid, Settings
+from orchestrator.launch.plan import Plan, sort_runs
+from orchestrator.store.ledger import Pen, take_pen
+from orchestrator.store.records import Records
+from orchestrator.watchdog.look import Site, ask, look
+from orchestrator.watchdog.policy import held_runs
+from orchestrator.watchdog.watch import record_under, settle_open
+
+
+@dataclass(frozen=True)
+class Proposal:
+    """What launching would do now."""
+
+    draft: Draft
+    plan: Plan
+    site: Site
+    adopt: bool
+    notes: tuple[str, ...]
+    """Lines of the profile that the grid's resources overrule."""
+
+    def requests(self, project: Path) -> list[ArrayRequest]:
+        """Return what the scheduler would be asked, for the text that is shown."""
+        paths, spec = self.draft.paths, self.draft.spec
+        settings = Settings(profile=self.site.profile.name, cwd=str(project))
+        template = make_template(paths, spec, settings, self.site.profile)
+        limit_min = self.site.scheduler.limits().partition_limit_min
+        requests = []
+        for array in self.plan.arrays:
+            token = new_token(paths.name, time.time())
+            submission = msgspec.structs.replace(template, token=token, resources=array.resources)
+            requests.append(array_request(paths.submission(token), submission, array, limit_min=limit_min))
+        return requests
+
+
+def propose(draft: Draft, site: Site, *, adopt: bool = True) -> Proposal:
+    """Look at the scheduler once, and decide what a launch would do; writes nothing."""
+    live: Mapping[str, int] = {}
+    if draft.paths.applied_versions():
+        seen = look(OpenGrid(draft.paths), site)
+        draft = _with_records(draft, draft.kept, seen.records, held_runs(seen.records, seen.snapshot))
+        live = count_live(seen.snapshot)
+    plan = plan_launch(draft, site.profile, site.scheduler, live, now=time.time(), adopt=adopt)
+    resources = {manifest.resources for manifest in draft.runs.to_submit}
+    notes = {note for one in sorted(resources, key=str) for note in site.scheduler.check(one)}
+    return Proposal(draft=draft, plan=plan, site=site, adopt=adopt, notes=(*draft.notes, *sorted(notes)))
+
+
+class Launched(msgspec.Struct, frozen=True, kw_only=True):
+    """What a launch did."""
+
+    plan: Plan
+    tokens: tuple[str, ...]
+    told: tuple[str, ...]
+    """What was found out about submissions that an earlier launch left open."""
+
+
+def carry_out(proposal: Proposal, project: Path, *, sleep: Callable[[float], None] = time.sleep, wait_s: float = 60.0) -> Launched:
+    """Launch: with the pen in hand look again, settle what an earlier launch left open, decide again, and act."""
+    draft, site = proposal.draft, proposal.site
+    with take_pen(draft.paths, lease_s=site.profile.lease_s, wait_s=wait_s) as pen:
+        snapshot, told = _bring_up_to_date(pen, draft, site, sleep)
+        live = count_live(snapshot) if snapshot else {}
+        fresh = refresh(draft, pen, held_runs(pen.records, snapshot) if snapshot else ())
+        plan = plan_launch(fresh, site.profile, site.scheduler, live, now=pen.clock(), adopt=proposal.adopt)
+        tokens = commit_launch(pen, fresh, plan, profile=site.profile, scheduler=site.scheduler, live=live, project=project)
+    return Launched(plan=plan, tokens=tuple(tokens), told=tuple(told))
+
+
+def _bring_up_to_date(pen: Pen, draft: Draft, site: Site, sleep: Callable[[float], None]) -> tuple[Snapshot | None, list[str]]:
+    """Record what happened since the last look; returns what the scheduler says, and what became of open submissions."""
+    if not draft.paths.applied_versions():
+        return None, []
+    seen = record_under(pen, OpenGrid(draft.paths), site)
+    told = settle_open(pen, seen.snapshot, site, sleep)
+    return ask(pen.records, site.scheduler, pen.clock()) if told else seen.snapshot, told
+
+
+def refresh(draft: Draft, pen: Pen, held: Collection[str] = ()) -> Draft:
+    """Return the draft held against the records and manifests as they are under the pen."""
+    version, is_new = next_version(draft.paths, draft.text)  # another launch may have applied its own meanwhile
+    renewed = msgspec.structs.replace(draft, version=version, is_new_version=is_new)
+    return _with_records(renewed, OpenGrid(draft.paths).manifests, pen.records, held)
+
+
+def _with_records(draft: Draft, kept: Mapping[str, Manifest], records: Records, held: Collection[str]) -> Draft:
+    return msgspec.structs.replace(draft, kept=kept, records=records, runs=sort_runs(draft.today, kept, records, held))
+
+
+def expand_only(draft: Draft) -> None:
+    """Write grid-<n>.yaml and the manifests, and submit nothing."""
+    with take_pen(draft.paths) as pen:
+        write_draft(pen, refresh(draft, pen))

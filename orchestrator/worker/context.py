@@ -1,0 +1,109 @@
+"""The object `run` that an entry gets: its folders, reports, needs, and the wish that it stops."""
+
+from __future__ import annotations
+
+import io
+import re
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from orchestrator.store.files import Journal, make_dir, write_atomic
+from orchestrator.store.layout import AttemptPaths
+from orchestrator.worker.metric_lines import as_number, flatten
+
+
+class Interrupted(Exception):
+    """Raised by an entry that stops because it was asked to, and wants to go on later from its checkpoint."""
+
+
+class Run:
+    """One attempt of a run, as its code sees it.
+
+    An entry is `def train(config: dict, run: Run) -> dict`: it returns its metrics, {name: number}. When
+    `run.stop_requested` turns true it has the time of the warning to save a checkpoint into `run.checkpoint_dir`, and
+    then does `raise run.Interrupted`; whatever it raises after the warning counts as the interruption.
+    """
+
+    Interrupted = Interrupted
+
+    def __init__(self, paths: AttemptPaths, *, run_id: str, attempt: int, resume_from: Path | None, needs: Mapping[str, Path]) -> None:
+        self.id = run_id
+        """16 hex digits."""
+        self.dir = paths.dir
+        """Folder of this attempt; what the run writes belongs here."""
+        self.attempt = attempt
+        """1 at the first start."""
+        self.resume_from = resume_from
+        """Folder of the checkpoint to continue from; None: start from nothing."""
+        self.needs = dict(needs)
+        """Name → checkpoint of another run, as the grid file asked."""
+        self._paths = paths
+        self._journal: Journal | None = None
+        self._stop = False
+
+    @property
+    def stop_requested(self) -> bool:
+        """Somebody wants this attempt to end soon: time limit, preemption, a person."""
+        return self._stop
+
+    def request_stop(self) -> None:
+        """Turn `stop_requested` on; called from a signal handler."""
+        self._stop = True
+
+    @property
+    def checkpoint_dir(self) -> Path:
+        """Folder of this attempt's checkpoints. Write aside under a name that begins with a dot, then rename."""
+        make_dir(self._paths.checkpoint)
+        return self._paths.checkpoint
+
+    def report(self, step: int, values: Mapping[str, object] | None = None, /, **metrics: object) -> None:
+        """Record metrics at a step, as keywords or as a mapping for names such as "val/ssim".
+
+        One self-contained line of metrics.jsonl, with the file system on return. Tensors and arrays of one element
+        are taken as numbers, nested mappings are joined by "/". Raises TypeError for a value that is no metric.
+        """
+        line = {name: _metric(name, value) for name, value in flatten({**(values or {}), **metrics})}
+        if self._journal is None:
+            self._journal = Journal(self._paths.metrics)
+        self._journal.append({**line, "step": as_number(step)}, durable=False)
+
+    def log(self, *words: object) -> None:
+        """Print a line into the attempt's log."""
+        sys.stdout.write(" ".join(map(str, words)) + "\n")
+        sys.stdout.flush()
+
+    def image(self, name: str, array: Any, step: int = 0) -> Path:
+        """Save a picture, images/<name>-<step>.png, and return its path.
+
+        array: (y, x) or (y, x, 3), a tensor or array; complex values are shown by magnitude, anything but uint8 is
+        scaled from its smallest to its largest finite value.
+        """
+        make_dir(self._paths.images)
+        path = self._paths.images / f"{re.sub(r'[^A-Za-z0-9_.-]+', '_', name).lstrip('.')[:100] or 'image'}-{step:06d}.png"
+        write_atomic(path, _png(array), durable=False)
+        return path
+
+
+def _metric(name: str, value: object) -> object:
+    try:
+        return as_number(value)
+    except TypeError as error:
+        raise TypeError(f"report: {name} {error}") from None
+
+
+def _png(array: Any) -> bytes:
+    import numpy as np
+    from PIL import Image
+
+    pixels = np.asarray(array.detach().cpu() if hasattr(array, "detach") else array)
+    if pixels.dtype != np.uint8:
+        pixels = np.abs(pixels) if np.iscomplexobj(pixels) else pixels.astype(np.float64)
+        finite = pixels[np.isfinite(pixels)]
+        low, high = (float(finite.min()), float(finite.max())) if finite.size else (0.0, 0.0)
+        scaled = (np.nan_to_num(pixels, nan=low, posinf=high, neginf=low) - low) / ((high - low) or 1.0)
+        pixels = (255.0 * scaled + 0.5).astype(np.uint8)
+    stream = io.BytesIO()
+    Image.fromarray(pixels).save(stream, "PNG")
+    return stream.getvalue()

@@ -1,0 +1,109 @@
+"""The config: complete, strict, told in one line, and without torch."""
+
+from __future__ import annotations
+
+import ast
+import copy
+import subprocess
+import sys
+from itertools import pairwise
+from pathlib import Path
+
+import msgspec
+import pytest
+
+from data.errors import BadInput
+from data.kspace.masks import MASK_KINDS
+from models import config as module
+from models.build import OPTIMISERS, build_model, build_optimiser
+from models.config import read_config
+from models.losses import LOSSES
+
+ROOT = Path(__file__).parents[2]
+SHORTEST = {"model": {"kind": "unet"}, "data": {"root": "datasets/a"}}
+
+
+def changed(key: str, value: object) -> dict[str, object]:
+    values = copy.deepcopy(SHORTEST)
+    *path, last = key.split(".")
+    place = values
+    for name in path:
+        place = place.setdefault(name, {})
+    place[last] = value
+    return values
+
+
+def test_config_imports_neither_torch_nor_numpy():
+    code = "import sys, models.config, models.training; print(sorted({'torch', 'numpy', 'h5py'} & set(sys.modules)))"
+    assert subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True).stdout.strip() == "[]"
+
+
+def test_defaults_are_those_of_the_baseline_and_survive_a_round_trip():
+    config = read_config(SHORTEST)
+    assert (config.model.chans, config.model.pools, config.optim.kind, config.optim.lr, config.loss.kind) == (32, 4, "rmsprop", 1e-3, "l1")
+    assert read_config(msgspec.to_builtins(config)) == config
+
+
+WRONG = [
+    ("model.kind", "unte", r"model.kind: 'unte' is unknown. Did you mean unet\? Known: unet"),
+    ("model.kind", "varnet9", r"'varnet9' is unknown. Known: unet"),
+    ("model.chan", 32, r"unknown field `chan` - at `\$.model`"),
+    ("model.pools", 0, r"model.pools is 0; it must be between 1 and 8"),
+    ("model.drop_prob", 1.0, r"model.drop_prob is 1.0"),
+    ("data.root", " ", r"data.root is ' '"),
+    ("data.val", "train", r"three different folders"),
+    ("mask.kind", "equispace", r"mask.kind: 'equispace' is unknown. Did you mean equispaced\?"),
+    ("mask.acceleration", 0.5, r"mask.acceleration is 0.5"),
+    ("mask.acceleration", float("nan"), r"mask.acceleration is nan"),
+    ("mask.center_fraction", 0.5, r"center_fraction \* mask.acceleration is 2.0; it must be at most 1"),
+    ("loss.kind", "l2", r"loss.kind: 'l2' is unknown. Known: l1, ssim"),
+    ("optim.kind", "sgd", r"optim.kind: 'sgd' is unknown. Known: adam, rmsprop"),
+    ("optim.lr", "1e-3", r"Expected `float`, got `str` - at `\$.optim.lr`"),
+    ("optim.lr", -1, r"optim.lr is -1"),
+    ("train.epochs", 1.5, r"at `\$.train.epochs`"),
+    ("train.micro_batch", 0, r"train.micro_batch is 0"),
+    ("train.device", "gpu", r"train.device: 'gpu' is unknown. .*Known: auto, cpu, cuda"),
+    ("seed", -1, r"seed is -1"),
+    ("sed", 1, r"unknown field `sed`"),
+]
+
+
+@pytest.mark.parametrize(("key", "value", "message"), WRONG)
+def test_wrong_value_is_told_in_one_line_with_key_and_way_out(key, value, message):
+    with pytest.raises(BadInput, match=message) as caught:
+        read_config(changed(key, value))
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("missing", ["model", "data"])
+def test_missing_section_is_named(missing):
+    with pytest.raises(BadInput, match=f"required field `{missing}`"):
+        read_config({key: value for key, value in SHORTEST.items() if key != missing})
+
+
+def test_every_kind_that_a_config_allows_can_be_built():
+    assert set(module.MASKS) == set(MASK_KINDS)
+    assert set(module.LOSSES) == set(LOSSES)
+    assert set(module.OPTIMISERS) == set(OPTIMISERS)
+
+
+@pytest.mark.parametrize("kind", module.OPTIMISERS)
+def test_learning_rate_falls_by_gamma_after_step_epochs(kind):
+    config = read_config(
+        {**SHORTEST, "model": {"kind": "unet", "chans": 1, "pools": 1}, "optim": {"kind": kind, "lr": 0.1, "step_epochs": 2}}
+    )
+    optimiser, schedule = build_optimiser(config.optim, build_model(config.model))
+    rates = []
+    for _ in range(5):
+        rates.append(optimiser.param_groups[0]["lr"])
+        optimiser.step()
+        schedule.step()
+    assert rates == pytest.approx([0.1, 0.1, 0.01, 0.01, 0.001])
+
+
+def test_every_field_of_the_config_is_described():
+    tree = ast.parse(Path(module.__file__).read_text())
+    for struct in (node for node in tree.body if isinstance(node, ast.ClassDef)):
+        for field, after in pairwise(struct.body):
+            if isinstance(field, ast.AnnAssign):
+                assert isinstance(after, ast.Expr), f"{struct.name}.{ast.unparse(field.target)}"

@@ -1,0 +1,163 @@
+"""A user's project in a folder of its own, driven through the real command line."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import re
+import subprocess
+import sys
+import time
+import uuid
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+from orchestrator.store.events import LedgerEvent
+from orchestrator.store.layout import GridPaths
+from orchestrator.store.ledger import read_events
+from tests.slurm.cluster import Cluster
+
+HERE = Path(__file__).parent
+MRSWEEP = Path(sys.executable).with_name("mrsweep")
+KILLED = HERE / "killed.py"
+
+Counts = dict[str, int]
+
+
+class Project:
+    """One grid, its entry, and the verbs that work on it. The grid's name is drawn, so that tests share the cluster."""
+
+    def __init__(self, folder: Path, cluster: Cluster, *, profile: str = "slurm-test") -> None:
+        self.folder = folder
+        self.cluster = cluster
+        self.profile = profile
+        self.environment = dict(os.environ)
+        self.name = f"e2e_{uuid.uuid4().hex[:8]}"
+        self.write("study.py", (HERE / "study.py").read_text())
+
+    def write(self, name: str, text: str) -> Path:
+        """Write a file of the project."""
+        path = self.folder / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text)
+        return path
+
+    def grid(self, text: str) -> None:
+        """Write the grid file; the name is added."""
+        self.write("grid.yaml", f"name: {self.name}\npreload: []\n{text}")
+
+    # --- verbs
+
+    def run(self, *arguments: str, code: int = 0) -> str:
+        """Run mrsweep, check its exit code, and return what it printed on both streams."""
+        done = subprocess.run([MRSWEEP, *arguments], **self._how(stdout=subprocess.PIPE, stderr=subprocess.STDOUT))
+        assert done.returncode == code, (arguments, done.returncode, done.stdout)
+        assert "Traceback" not in done.stdout, done.stdout
+        return done.stdout
+
+    def document(self, *arguments: str) -> dict[str, Any]:
+        """Run a verb with --json and return the document."""
+        done = subprocess.run([MRSWEEP, *arguments, "--json"], **self._how(stdout=subprocess.PIPE, stderr=subprocess.PIPE))
+        assert done.returncode == 0, (arguments, done.returncode, done.stderr)
+        return json.loads(done.stdout)
+
+    def launch(self, *arguments: str) -> dict[str, Any]:
+        """Launch the grid and return the document."""
+        return self.document("launch", "grid.yaml", "--profile", self.profile, "--yes", *arguments)
+
+    def killed(self, moment: str, *arguments: str) -> bool:
+        """Run a verb that dies by SIGKILL at `moment` (see killed.py); say whether it came that far."""
+        done = subprocess.run([sys.executable, KILLED, moment, *arguments], **self._how(stdout=subprocess.PIPE, stderr=subprocess.STDOUT))
+        assert done.returncode in (0, -9), (arguments, done.returncode, done.stdout)
+        return done.returncode == -9
+
+    def run_counting(self, *arguments: str) -> str:
+        """Run a verb, and return how many operations changed the disk."""
+        done = subprocess.run([sys.executable, KILLED, "count", *arguments], **self._how(stdout=subprocess.PIPE, stderr=subprocess.PIPE))
+        assert done.returncode == 0, (arguments, done.returncode, done.stderr)
+        return done.stderr.splitlines()[-1]
+
+    def start(self, *arguments: str) -> subprocess.Popen[str]:
+        """Start a verb in the background."""
+        return subprocess.Popen([MRSWEEP, *arguments], **self._how(stdout=subprocess.PIPE, stderr=subprocess.STDOUT))
+
+    def _how(self, **streams: int) -> dict[str, Any]:
+        return {"cwd": self.folder, "env": self.environment, "text": True, **streams}
+
+    def watch(self, truth: Callable[[Counts], bool], *, within_s: float = 60.0) -> Counts:
+        """Watch round by round until `truth` holds of the number of runs by state."""
+        deadline = time.monotonic() + within_s
+        while not truth(counts := self.document("watch", self.name, "--once")["counts"]):
+            assert time.monotonic() < deadline, (counts, self.document("status", self.name)["lines"][:5])
+            time.sleep(0.5)
+        return counts
+
+    def watch_to_the_end(self, runs: int, *, within_s: float = 60.0) -> None:
+        """Watch until all runs completed."""
+        self.watch(lambda counts: counts == {"completed": runs}, within_s=within_s)
+
+    def status(self) -> dict[str, Any]:
+        return self.document("status", self.name)
+
+    def lines(self) -> dict[str, dict[str, Any]]:
+        """Return run id → line of the status."""
+        return {line["id"]: line for line in self.status()["lines"]}
+
+    def await_status(self, truth: Callable[[Counts], bool], *, within_s: float = 60.0) -> Counts:
+        """Look, without recording anything, until `truth` holds of the number of runs by state."""
+        deadline = time.monotonic() + within_s
+        while not truth(counts := self.status()["counts"]):
+            assert time.monotonic() < deadline, counts
+            time.sleep(0.3)
+        return counts
+
+    # --- what is on disk, and in the queue
+
+    @property
+    def paths(self) -> GridPaths:
+        return GridPaths(self.folder / "runs" / self.name)
+
+    def attempts(self) -> dict[str, list[str]]:
+        """Return run id → names of its attempt folders, for all runs that have a folder."""
+        folders = [path for path in self.paths.dir.glob("??/*") if re.fullmatch("[0-9a-f]{16}", path.name)]
+        return {folder.name: sorted(path.name for path in folder.glob("attempt-*")) for folder in folders}
+
+    def assert_each_run_was_computed_once(self, runs: int) -> None:
+        """Every run has a folder, and one claimed attempt in it, with a result."""
+        found = self.attempts()
+        assert len(found) == runs
+        assert {run: names for run, names in found.items() if len(names) != 1} == {}
+        assert len(list(self.paths.dir.glob("??/*/attempt-*/result.json"))) == runs
+
+    def read(self, run: str, name: str, attempt: str = "attempt-1") -> Any:
+        """Return the content of a JSON file of an attempt."""
+        return json.loads((self.paths.dir / run[:2] / run / attempt / name).read_text())
+
+    def events(self, kind: type[LedgerEvent]) -> list[Any]:
+        """Return the ledger's events of one kind."""
+        return [event for event in read_events(self.paths) if isinstance(event, kind)]
+
+    def queue(self) -> list[tuple[str, str, str]]:
+        """Return (array job id, index, state) of this grid's tasks in squeue, waiting ones one by one."""
+        rows = self.cluster.command("squeue", "-h", "-r", "-o", "%j|%F|%K|%T").splitlines()
+        found = [row.split("|") for row in rows]
+        return [(job, index, state) for name, job, index, state in found if name.startswith(f"{self.name}-")]
+
+    def clear(self) -> None:
+        """Cancel what is left in the queue."""
+        ids = {job for job, _, _ in self.queue()}
+        if ids:
+            self.cluster.command("scancel", *ids)
+
+
+@contextlib.contextmanager
+def watching(project: Project) -> Iterator[None]:
+    """Let `mrsweep watch` run beside."""
+    watcher = project.start("watch", project.name)
+    try:
+        yield
+    finally:
+        watcher.kill()
+        watcher.communicate()

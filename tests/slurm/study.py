@@ -1,0 +1,54 @@
+"""What the runs of these tests compute; each test copies it into its project."""
+
+import json
+import os
+import time
+
+
+def train(config, run):
+    """Count to `steps` with a pause at each, from the checkpoint on; report loss = seed + 1 / step."""
+    step = 0
+    if run.resume_from is not None:
+        step = json.loads((run.resume_from / "state.json").read_text())["step"]
+    (run.dir / "seen.json").write_text(json.dumps({"first": step, "gpus": os.environ.get("CUDA_VISIBLE_DEVICES")}))
+    while step < config.get("steps", 1):
+        if run.stop_requested:
+            raise run.Interrupted()
+        time.sleep(config.get("pause", 0))
+        step += 1
+        run.report(step, loss=config["seed"] + 1 / step)
+        aside = run.checkpoint_dir / ".state.json"
+        aside.write_text(json.dumps({"step": step}))
+        aside.rename(run.checkpoint_dir / "state.json")
+    return {"steps": step}
+
+
+def nothing(config, run):
+    """Be done at once; every thousandth part of a second counts where there are thousands of runs."""
+    return {"loss": config["seed"]}
+
+
+def hungry(config, run):
+    """Use `mb` megabytes, then as much again after each second."""
+    kept = []
+    for _ in range(3):
+        kept.append(bytearray(config["mb"] * 1024**2))
+        time.sleep(1)
+    return {"kept": len(kept)}
+
+
+def learn(config, run):
+    """Fit a small network with torch; what comes out depends on every bit of the arithmetic."""
+    import torch
+
+    torch.manual_seed(config["seed"])
+    net = torch.nn.Sequential(torch.nn.Linear(16, 64), torch.nn.ReLU(), torch.nn.Linear(64, 1))
+    optim = torch.optim.Adam(net.parameters(), lr=config["lr"])
+    data = torch.randn(256, 16)
+    for step in range(20):
+        loss = (net(data) - data.prod(dim=1, keepdim=True)).square().mean()
+        optim.zero_grad()
+        loss.backward()
+        optim.step()
+        run.report(step, loss=loss.item())
+    return {"threads": torch.get_num_threads(), "norm": sum(p.norm().item() for p in net.parameters())}

@@ -1,0 +1,110 @@
+"""The Python interface: open, launch, status, results."""
+
+from __future__ import annotations
+
+import math
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+import orchestrator
+from orchestrator.api import Grid
+from orchestrator.store.errors import InputError, SelectionError, SpecError
+from tests.cli.conftest import QUICK
+
+ENTRY = """
+def train(config, run):
+    run.report(1, loss=float("nan") if config["x"] == 3 else config["x"])
+    return {"loss": float("inf") if config["x"] == 3 else config["x"], "kind": "line"}
+"""
+GRID = """
+name: g
+entry: entries:train
+preload: []
+grid: {x: [1, 2, 3]}
+resources: {gpus: 0, time_min: 5}
+metrics: {objective: loss, mode: min}
+variants: {smoke: {grid: {x: [1]}}}
+"""
+
+
+@pytest.fixture
+def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A project in the current folder, with a grid file."""
+    folder = tmp_path / "my 'own' project"
+    for name, text in (("entries.py", ENTRY), ("grids/g.yaml", GRID), ("slurm_templates/quick.sh", QUICK)):
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        (folder / name).write_text(text)
+    monkeypatch.chdir(folder)
+    return folder
+
+
+def await_end(grid: Grid, runs: int) -> None:
+    deadline = time.monotonic() + 30
+    while (counts := grid.status().counts) != {"completed": runs}:
+        assert time.monotonic() < deadline, counts
+        time.sleep(0.1)
+
+
+def test_a_grid_is_launched_looked_at_and_taken_away(project: Path) -> None:
+    launched = orchestrator.open("grids/g.yaml", profile="quick").launch()
+    assert (launched.plan.submitted, len(launched.tokens)) == (3, 1)
+    grid = orchestrator.open("runs/g")
+    await_end(grid, 3)
+    table = grid.results()
+    assert list(table["x"]) == [1, 2, 3]
+    assert list(table["loss"][:2]) == [1.0, 2.0]
+    assert math.isinf(table["loss"][2])
+    assert set(table["state"]) == {"completed"}
+    assert list(grid.results(where="x>1")["x"]) == [2, 3]
+    assert table.groupby("kind")["x"].sum().to_dict() == {"line": 6}
+
+
+def test_launching_again_launches_what_is_missing(project: Path) -> None:
+    first = orchestrator.open("grids/g.yaml", profile="quick")
+    first.launch()
+    await_end(first, 3)
+    (project / "grids" / "g.yaml").write_text(GRID.replace("[1, 2, 3]", "[2, 3, 4, 5]"))
+    proposal = first.propose()
+    assert (len(proposal.plan.runs.new), len(proposal.plan.runs.kept)) == (2, 2)
+    assert orchestrator.open("g").propose().plan.submitted == 0  # the newest applied file is meant
+    first.launch()
+    await_end(first, 5)
+
+
+def test_proposing_writes_nothing(project: Path) -> None:
+    assert orchestrator.open("grids/g.yaml", profile="quick").propose().plan.submitted == 3
+    assert not (project / "runs").exists()
+
+
+def test_a_variant_has_a_folder_of_its_own(project: Path) -> None:
+    orchestrator.open("grids/g.yaml", variant="smoke", profile="quick").launch()
+    for grid in (orchestrator.open("runs/g@smoke"), orchestrator.open("g", variant="smoke"), orchestrator.open("g@smoke")):
+        assert sum(grid.status().counts.values()) == 1
+    await_end(orchestrator.open("runs/g@smoke"), 1)
+    assert orchestrator.open(project / "runs" / "g@smoke").launch().tokens == ()
+
+
+@pytest.mark.parametrize("target", ["runs/nothing", "nothing", "elsewhere/deep/nothing", Path("runs")])
+def test_a_folder_that_is_no_grid_is_refused_at_once(project: Path, target: str | Path) -> None:
+    with pytest.raises(InputError, match="no grid of this name was launched"):
+        orchestrator.open(target)
+
+
+def test_mistakes_are_errors_of_the_family(project: Path) -> None:
+    with pytest.raises(SpecError, match=r"no such\.yaml"):
+        orchestrator.open("no such.yaml").launch()
+    orchestrator.open("grids/g.yaml", profile="quick").launch()
+    with pytest.raises(SelectionError, match="Known"):
+        orchestrator.open("g").results(where="nothing=1")
+    with pytest.raises(AttributeError, match="Grid, open"):
+        orchestrator.opne  # type: ignore[attr-defined]
+
+
+def test_neither_the_package_nor_its_interface_imports_pandas_or_torch() -> None:
+    program = "import orchestrator, sys; orchestrator.open; print(*({'pandas', 'torch', 'submitit'} & set(sys.modules)))"
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == ""
