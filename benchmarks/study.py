@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 import os
 import subprocess
@@ -10,6 +9,7 @@ import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import msgspec
 
@@ -18,12 +18,14 @@ from benchmarks.figures import ROOT, plain_environment
 from orchestrator.store.events import Arrived, Ended, Left, Started
 from orchestrator.store.layout import GridPaths, SubmissionPaths
 from orchestrator.store.states import State
+from orchestrator.worker.outcome import End, Result, sha256
 from orchestrator.worker.submission import Row
 
 RECORDED = ROOT / "tests" / "recorded" / "slurm"
 RUNS = 10_000
 NAME = "bench"
 METRICS = {"val/ssim": 0.912345, "val/psnr": 34.5, "val/nmse": 0.0123, "test/ssim": 0.904, "test/psnr": 34.1, "test/nmse": 0.0131}
+OUTCOME: dict[str, Any] = {"metrics": METRICS, "best": 0.912345, "best_step": 40, "last": 0.91, "runtime_s": 60.0}
 
 
 class Study:
@@ -87,23 +89,20 @@ class Study:
     def _complete(self, submission: SubmissionPaths, index: int, row: Row) -> None:
         attempt = self.paths.run(row.run).attempt(row.attempt)
         attempt.dir.mkdir(parents=True)
-        result = msgspec.json.encode({"metrics": METRICS})
-        attempt.result.write_bytes(result)
-        started = Started(at=100.0, run=row.run, attempt=row.attempt, token=submission.dir.name, index=index, host="node1", job_id="4711")
-        ended = Ended(
+        proof = msgspec.json.encode(Result(run=row.run, attempt=row.attempt, token=submission.dir.name, **OUTCOME))
+        end = End(
             at=160.0,
             run=row.run,
             attempt=row.attempt,
             state=State.COMPLETED,
-            sha256=hashlib.sha256(result).hexdigest(),
-            metrics=dict(METRICS),
-            best=0.912345,
-            best_step=40,
-            last=0.91,
-            runtime_s=60.0,
+            sha256=sha256(proof),
             peak_mem_gb=1.5,
             host="node1",
+            **OUTCOME,
         )
+        attempt.end.write_bytes(msgspec.json.encode(end))
+        attempt.result.write_bytes(proof)
         arrived = Arrived(at=99.0, host="node1", boot_id="b", pid=1, start_time=1.0, index=index)
-        lines = (arrived, started, ended, Left(at=161.0, reason="computed its runs"))
+        started = Started(at=100.0, run=row.run, attempt=row.attempt, token=submission.dir.name, index=index, host="node1", job_id="4711")
+        lines = (arrived, started, msgspec.convert(end, Ended, from_attributes=True), Left(at=161.0, reason="computed its runs"))
         submission.journal(index).write_bytes(b"".join(msgspec.json.encode(line) + b"\n" for line in lines))

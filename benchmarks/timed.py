@@ -1,6 +1,6 @@
 """Runs the command line and says, as the last line of stderr, how long each Slurm command, the expansion and the manifests took.
 
-    python -m benchmarks.timed launch grids/big.yaml --yes
+python -m benchmarks.timed launch grids/big.yaml --yes
 """
 
 from __future__ import annotations

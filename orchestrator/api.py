@@ -6,7 +6,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from orchestrator.launch.apply import read_draft
+from orchestrator.grid.spec import read_spec
+from orchestrator.launch.apply import make_draft
 from orchestrator.launch.opened import OpenGrid, find_grid, is_grid_file
 from orchestrator.results.overview import Overview
 from orchestrator.results.select import Selection, select
@@ -32,7 +33,7 @@ class Grid:
 
     def propose(self, *, adopt: bool = True, accept_defaults: bool = False) -> Proposal:
         """Return what launching would do now; writes nothing. Entry and schema are looked for in the current folder."""
-        draft = read_draft(self._file(), self.runs, project=Path.cwd(), variant=self.variant, accept_defaults=accept_defaults)
+        draft = make_draft(read_spec(self._file(), variant=self.variant), self.runs, project=Path.cwd(), accept_defaults=accept_defaults)
         return propose(draft, site_of(OpenGrid(draft.paths), self.profile), adopt=adopt)
 
     def launch(self, *, adopt: bool = True, accept_defaults: bool = False) -> Launched:

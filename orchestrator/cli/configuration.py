@@ -24,7 +24,8 @@ from orchestrator.launch.opened import OpenGrid
 from orchestrator.store.errors import InputError, RunFailed
 from orchestrator.store.files import make_dir, read_json, write_atomic
 from orchestrator.store.layout import GridPaths, grid_paths
-from orchestrator.worker.prepare import PrepareTask, ensure, is_done
+from orchestrator.worker.prepare import ensure
+from orchestrator.worker.prepared import PrepareTask, is_done
 
 
 class Wanted(NamedTuple):
@@ -64,9 +65,7 @@ def _first_point(wanted: Wanted, search: tuple[str, ...]) -> Chosen:
     if spec.entry:
         find_entry(spec.entry, search)
     building = build_manifests(spec, schema=_schema(spec, search), version=0, resolve_need=NeedResolver(wanted.runs))
-    first = next(iter(building), None)
-    if first is None:
-        raise InputError(f"{wanted.target}: its conditions leave no point to compute. Look with: mrsweep expand {wanted.target} --dry-run")
+    first = next(iter(building))
     if isinstance(first, Waiting):
         grids = ", ".join(sorted({query.grid for query in first.missing.values()}))
         raise InputError(f"{wanted.target}: its first point needs results of {grids}, which are not there. Compute them first.")

@@ -8,7 +8,8 @@ import click
 
 from orchestrator.cli.options import dry_run_option, examples, json_option, runs_option, set_option, variant_option
 from orchestrator.cli.show import count, document, say, table, waiting
-from orchestrator.launch.apply import Draft, read_draft
+from orchestrator.grid.spec import read_spec
+from orchestrator.launch.apply import Draft, make_draft
 from orchestrator.launch.plan import tell_waiting
 from orchestrator.results.cost import limit_of
 from orchestrator.results.select import varying_keys
@@ -36,9 +37,9 @@ def command(
     grid: Path, *, runs: Path, variant: str | None, overrides: tuple[str, ...], dry_run: bool, as_json: bool, accept_defaults: bool
 ) -> None:
     """Write grid-<n>.yaml and the manifest of every run; with --dry-run count and show them."""
-    project = Path.cwd()
     with waiting(f"expanding {grid}"):
-        draft = read_draft(grid, runs, project=project, variant=variant, overrides=overrides, accept_defaults=accept_defaults)
+        spec = read_spec(grid, variant=variant, overrides=overrides)
+        draft = make_draft(spec, runs, project=Path.cwd(), accept_defaults=accept_defaults)
     if not dry_run:
         expand_only(draft)
     if as_json:

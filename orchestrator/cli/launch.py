@@ -21,12 +21,16 @@ from orchestrator.cli.options import (
 )
 from orchestrator.cli.show import confirm, count, document, say, table, waiting
 from orchestrator.grid.manifest import Manifest
-from orchestrator.launch.apply import read_draft
-from orchestrator.launch.opened import OpenGrid, is_grid_file
+from orchestrator.grid.spec import read_spec
+from orchestrator.launch.apply import make_draft
+from orchestrator.launch.opened import is_grid_file, place_of
 from orchestrator.launch.plan import Plan
+from orchestrator.store.errors import ClusterError
 from orchestrator.store.ledger import check_usable
 from orchestrator.watchdog.look import site_of
 from orchestrator.watchdog.proposal import Launched, Proposal, carry_out, propose
+
+LOCAL = "--profile local"
 
 _EXAMPLES = examples(
     """
@@ -64,12 +68,18 @@ def command(
     """Submit what is missing of a grid: new runs and interrupted ones. Expands the grid file first if needed."""
     project = Path.cwd()
     file = Path(grid) if is_grid_file(grid) else open_grid(grid, runs, variant=variant).newest_file
-    with waiting(f"expanding {grid}"):
-        draft = read_draft(file, runs, project=project, variant=variant, overrides=overrides, accept_defaults=accept_defaults)
+    spec = read_spec(file, variant=variant, overrides=overrides)
+    place = place_of(spec, runs)
     if not dry_run:
-        check_usable(draft.paths)
-    site = site_of(OpenGrid(draft.paths), profile)
-    proposal = propose(draft, site, adopt=not no_adopt)
+        check_usable(place.paths)
+    try:
+        site = site_of(place, profile)
+        site.scheduler.ask_ahead()  # its answers come while the grid is expanded
+        with waiting(f"expanding {grid}"):
+            draft = make_draft(spec, runs, project=project, accept_defaults=accept_defaults)
+        proposal = propose(draft, site, adopt=not no_adopt)
+    except ClusterError as error:
+        raise ClusterError(_with_way_out(str(error))) from error
     if not as_json:
         _show(proposal, project, with_script=dry_run)
     if dry_run:
@@ -84,6 +94,11 @@ def command(
         _document(launched.plan, draft.paths.name, tokens=launched.tokens)
         return
     _tell(launched, draft.paths.name, expected=proposal.plan.submitted)
+
+
+def _with_way_out(message: str) -> str:
+    """Return what the cluster's silence means for a launch; nothing was submitted yet."""
+    return message if LOCAL in message else f"{message} Nothing was submitted; to compute on this machine, launch with {LOCAL}."
 
 
 def _show(proposal: Proposal, project: Path, *, with_script: bool) -> None:

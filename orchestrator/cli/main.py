@@ -29,8 +29,8 @@ VERBS = {
 }
 
 
-FEW_COLLECTIONS = (200_000, 50, 1000)
-"""A command makes 100,000 values that live to its end: looking for cycles among them took a fifth of status's time."""
+FEW_COLLECTIONS = (1_000_000, 50, 1000)
+"""A command makes some 100,000 values that live to its end: looking for cycles among them took a fifth of status's time."""
 
 
 class _Verbs(click.Group):
@@ -56,6 +56,11 @@ class _Verbs(click.Group):
         try:
             answer = super().invoke(ctx)
             sys.stdout.flush()
+        except click.UsageError as error:
+            if error.ctx is None and ctx.invoked_subcommand:  # click names no verb where an option lacks its value
+                verb = self.get_command(ctx, ctx.invoked_subcommand)
+                error.ctx = click.Context(verb, parent=ctx, info_name=ctx.invoked_subcommand) if verb else ctx
+            raise
         except BrokenPipeError:
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
             return 0

@@ -40,7 +40,8 @@ def command(*, target: Target, selection: Selection, duplicates: bool, orphans: 
     seen = record(opened, site)
     chosen = _choose(opened, seen.records, selection, duplicates=duplicates, orphans=orphans)
     if not manner.as_json:
-        table(["id", "why"], [(run_id[:8], why) for run_id, why in list(chosen.items())[:SHOWN]])
+        if chosen:
+            table(["id", "why"], [(run_id[:8], why) for run_id, why in list(chosen.items())[:SHOWN]])
         say(f"{opened.paths.name}: {count(len(chosen), 'run')} to move to {opened.paths.trash}.")
     refused: list[str] = []
     if not manner.dry_run and chosen:

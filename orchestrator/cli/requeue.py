@@ -1,4 +1,4 @@
-"""mrsweep requeue: submit failed, cancelled or interrupted runs again."""
+"""mrsweep requeue: submit runs again that ended badly, were cancelled, or wait for a person."""
 
 from __future__ import annotations
 
@@ -38,9 +38,10 @@ mrsweep requeue mtl_knee --where 'seed=2 and loss.weighting=dwa' --yes
 @click.option("--code", type=click.Choice(["today", "same"]), default="today", show_default=True, help="Which code runs.")
 @acting
 def command(*, target: Target, selection: Selection, overrides: tuple[str, ...], code: str, manner: Manner) -> None:
-    """Submit runs again that failed, were cancelled, interrupted or blocked; they resume from their checkpoint.
+    """Submit failed, cancelled, interrupted, blocked and held runs again; they resume from their checkpoint.
 
-    --set resources.KEY=VALUE changes what they ask for: mem_gb, time_min, cpus, gpus.
+    Without a selection all of them; --state, --cause and --where choose. --set resources.KEY=VALUE changes what they ask for:
+    mem_gb, time_min, cpus, gpus.
     """
     opened, site = target.open()
     settings_or_fail(opened)
@@ -68,7 +69,7 @@ def command(*, target: Target, selection: Selection, overrides: tuple[str, ...],
 
 
 def choose(opened: OpenGrid, records: Records, selection: Selection) -> list[Manifest]:
-    """Return the selected runs that may be taken back into the queue; without --state, failed and interrupted ones."""
+    """Return the selected runs that may be taken back into the queue: failed, cancelled, interrupted, blocked and held ones."""
     pairs = select(opened.manifests, records, msgspec.structs.replace(selection, limit=None))
     chosen = [manifest for manifest, record in pairs if record.state in TAKEN_BACK]
     return chosen[: selection.limit]

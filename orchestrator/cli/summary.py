@@ -78,7 +78,7 @@ def _print(results: Table, keys: Sequence[str]) -> None:
     rows = [[str(row["id"])[:8], *(row.get(column) for column in columns[1:])] for row in results.rows]
     dropped = table(columns, rows, shrink=dict.fromkeys(keys, 8))
     if dropped:
-        say(f"{dropped} more columns in the file that -o FILE writes")
+        say(f"{count(dropped, 'more column')} in the file that -o FILE writes")
 
 
 def _tell(results: Table, output: Path | None) -> None:

@@ -51,8 +51,8 @@ def _round(opened: OpenGrid, site: Site, *, as_json: bool) -> bool:
 
 
 def is_open(opened: OpenGrid, records: Records) -> bool:
-    """Say whether some run of the newest grid file may still change without a person."""
-    states = (records.get(run_id) for run_id in opened.manifests if run_id not in records.orphans)
+    """Say whether some run that was launched may still change without a person."""
+    states = (records.get(run_id) for run_id in opened.launched() if run_id not in records.orphans)
     return any(not _rests(record) for record in states)
 
 

@@ -51,23 +51,36 @@ def clean_environment(environment: Mapping[str, str]) -> dict[str, str]:
     return {name: value for name, value in environment.items() if name in _KEPT or not name.startswith(_INHERITED)}
 
 
-def run_command(argv: Sequence[str], *, environment: Mapping[str, str], deadline_s: float) -> Answer:
-    """Run a command and return what it said; raise ClusterError when this machine does not have it.
+class Running:
+    """A command that was started, and is asked for its answer later: several of them wait at the same time.
 
-    The child is killed when this process dies, kill -9 included: no sbatch goes on behind the back of the next launch.
+    Raises ClusterError when this machine does not have it. The child is killed when this process dies, kill -9 included:
+    no sbatch goes on behind the back of the next launch.
     """
-    process = _start(argv, environment)
-    try:
-        out, err = process.communicate(timeout=deadline_s)
-    except subprocess.TimeoutExpired:
-        process.kill()
-        out, err = process.communicate()
-        return Answer(command=argv[0], code=None, out=out, err=err)
-    except BaseException:
-        process.kill()
-        process.communicate()
-        raise
-    return Answer(command=argv[0], code=process.returncode, out=out, err=err)
+
+    def __init__(self, argv: Sequence[str], *, environment: Mapping[str, str]) -> None:
+        self._command = argv[0]
+        self._process = _start(argv, environment)
+
+    def answer(self, deadline_s: float) -> Answer:
+        """Wait for what the command says, at most `deadline_s` from now; then it is killed."""
+        process, command = self._process, self._command
+        try:
+            out, err = process.communicate(timeout=deadline_s)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            out, err = process.communicate()
+            return Answer(command=command, code=None, out=out, err=err)
+        except BaseException:
+            process.kill()
+            process.communicate()
+            raise
+        return Answer(command=command, code=process.returncode, out=out, err=err)
+
+
+def run_command(argv: Sequence[str], *, environment: Mapping[str, str], deadline_s: float) -> Answer:
+    """Run a command and return what it said; raise ClusterError when this machine does not have it."""
+    return Running(argv, environment=environment).answer(deadline_s)
 
 
 def _start(argv: Sequence[str], environment: Mapping[str, str]) -> subprocess.Popen[str]:

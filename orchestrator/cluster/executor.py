@@ -75,8 +75,10 @@ class ArrayExecutor(SlurmExecutor):
         return command if self.by_srun else f"exec {command}"
 
     def _submit_command(self, command: str) -> SlurmJob[Any]:
-        """As submitit's, but with one script of a constant name, and on disk before sbatch is called."""
-        files.write_atomic(self.paths.script, self._make_submission_file_text(command, "").encode())
+        """As submitit's, but with one script of a constant name; one that lies there with this text is left as it is."""
+        text = self._make_submission_file_text(command, "").encode()
+        if not self.paths.script.exists() or self.paths.script.read_bytes() != text:
+            files.write_atomic(self.paths.script, text)
         answer = self._call(self._make_submission_command(self.paths.script))
         match = _REPLY.search(answer.out)
         if match is None:

@@ -56,6 +56,9 @@ class LocalScheduler:
         """No limit but one that no grid reaches: tasks beyond the workers are taken from the list."""
         return Limits(max_array_size=_LARGEST_ARRAY, at_once=self.profile.workers or len(os.sched_getaffinity(0)))
 
+    def ask_ahead(self) -> None:
+        """Do nothing: this machine is asked as quickly as it is used."""
+
     def check(self, resources: Resources) -> tuple[str, ...]:
         """Refuse nothing, as nothing is reserved here; return a note where the machine has less than the runs ask for."""
         notes = []

@@ -10,23 +10,18 @@ import msgspec
 from orchestrator.cluster.sacct import Listing
 from orchestrator.cluster.scheduler import Snapshot, TaskRow, TaskState
 
-CLOCK_SLACK_S = 600.0
-"""How far the controller's clock may be behind ours [s]."""
-
 _LIVE = frozenset({TaskState.WAITING, TaskState.RUNNING, TaskState.UNCLEAR})
 
 
-def merge(
-    queue: Listing | None, accounting: Listing | None, *, taken_at: float, since: float, notes: Iterable[str] = (), asked: bool = True
-) -> Snapshot:
+def merge(queue: Listing | None, accounting: Listing | None, *, taken_at: float, notes: Iterable[str] = (), asked: bool = True) -> Snapshot:
     """Return one snapshot; None stands for a source that failed, `asked=False` for an accounting that nothing was asked of.
 
-    Rows submitted before `since` are those of an older job that had the same id and are passed over. So are rows that
-    only the accounting calls alive, when a healthy queue does not know the task: they are stale.
+    Rows that only the accounting calls alive are passed over when a healthy queue does not know the task: they are stale.
+    An older job that had the same id has another name, and so is none of ours: no clock is compared with another.
     """
     told = [note for listing in (queue, accounting) if listing for note in listing.notes]
     healthy = queue is not None and queue.complete
-    rows = _combined(_since(queue, since), _since(accounting, since))
+    rows = _combined(queue.rows if queue else (), accounting.rows if accounting else ())
     if healthy:
         rows = [row for row in rows if row.source != "sacct" or row.state not in _LIVE]
     tasks, twins = _one_job_a_token(rows)
@@ -40,12 +35,7 @@ def merge(
     )
 
 
-def _since(listing: Listing | None, since: float) -> list[TaskRow]:
-    rows = listing.rows if listing else ()
-    return [row for row in rows if row.submitted_at is None or row.submitted_at >= since - CLOCK_SLACK_S]
-
-
-def _combined(queue: list[TaskRow], accounting: list[TaskRow]) -> list[TaskRow]:
+def _combined(queue: Iterable[TaskRow], accounting: Iterable[TaskRow]) -> list[TaskRow]:
     found = {(row.token, row.job_id, row.index): row for row in accounting}
     for row in queue:
         key = (row.token, row.job_id, row.index)

@@ -41,11 +41,15 @@ def judge(answer: Answer, *, token: str) -> ClusterError | None:
     if answer.ok:
         return None
     text = _reason(answer)
-    refused = answer.code is not None and answer.code > 0 and not _NO_ANSWER.search(answer.err) and _NO.search(answer.err)
-    if not refused:
+    if not (is_no(answer) and _NO.search(answer.err)):
         return SubmitUnknown(f"{token}: sbatch failed and the job may be queued all the same: {text}")
     advice = next((advice for pattern, advice in _WAYS_OUT if re.search(pattern, text, re.IGNORECASE)), "Slurm's words say what to change.")
     return SubmitRefused(f"{token}: sbatch refused: {text}. {advice}")
+
+
+def is_no(answer: Answer) -> bool:
+    """Say whether a command failed with an answer, not for want of one: what it asked for was surely not done."""
+    return answer.code is not None and answer.code > 0 and not _NO_ANSWER.search(answer.err + answer.out)
 
 
 def _reason(answer: Answer) -> str:

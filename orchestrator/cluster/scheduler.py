@@ -132,6 +132,10 @@ class Scheduler(Protocol):
         """Read what the cluster accepts."""
         ...
 
+    def ask_ahead(self) -> None:
+        """Ask for what `limits` and `check` need, without waiting for the answers."""
+        ...
+
     def check(self, resources: Resources) -> tuple[str, ...]:
         """Raise ProfileError for what no node can give; return notes for the plan: profile lines that are overruled."""
         ...
@@ -170,7 +174,7 @@ class Scheduler(Protocol):
         ...
 
     def set_throttle(self, job_id: str, tasks: int) -> None:
-        """Let so many tasks of an array run at once from now on."""
+        """Let so many tasks of an array run at once from now on; raises ChangeRefused or, when it did not say, ClusterError."""
         ...
 
     def facts(self) -> tuple[Fact, ...]:

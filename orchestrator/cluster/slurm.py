@@ -13,12 +13,12 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from orchestrator.cluster.command import FORMATS, Answer, clean_environment, run_command
+from orchestrator.cluster.command import FORMATS, Answer, Running, clean_environment, run_command
 from orchestrator.cluster.facts import site_facts
-from orchestrator.cluster.merge import CLOCK_SLACK_S, merge
+from orchestrator.cluster.merge import merge
 from orchestrator.cluster.options import grant
 from orchestrator.cluster.profile import Profile
-from orchestrator.cluster.reply import judge
+from orchestrator.cluster.reply import is_no, judge
 from orchestrator.cluster.resources import Resources
 from orchestrator.cluster.sacct import SACCT_FIELDS, SQUEUE_FORMAT, Listing, read_sacct, read_squeue
 from orchestrator.cluster.scheduler import Accepted, ArrayRequest, Fact, Limits, Snapshot, TaskRow, TaskState
@@ -33,7 +33,7 @@ from orchestrator.cluster.site import (
     read_shapes,
     refuse_impossible,
 )
-from orchestrator.store.errors import ClusterError
+from orchestrator.store.errors import ChangeRefused, ClusterError
 
 if TYPE_CHECKING:
     from orchestrator.cluster.executor import ArrayExecutor
@@ -43,6 +43,9 @@ MAX_ARRAY_VARIABLE = "MRSWEEP_MAX_ARRAY"
 
 _SBATCH_S, _SQUEUE_S, _SACCT_S, _OTHER_S, _FENCE_S = 150.0, 30.0, 60.0, 30.0, 10.0
 """Deadlines. sbatch itself retries for two minutes before it gives up (src/sbatch/sbatch.c)."""
+
+_CLOCK_SLACK_S = 3600.0
+"""How far the controller's clock may be behind ours, for the question of since when accounting is searched [s]."""
 
 _NAMES_AT_MOST = 50
 """More tokens than this are filtered here and not by sacct: a long list makes its query slow."""
@@ -65,10 +68,16 @@ class SlurmScheduler:
         self._max_array = given.get(MAX_ARRAY_VARIABLE, "")
         self._environment = clean_environment(given)
         self._accounting_off = False
+        self._asked: tuple[Running, ...] = ()
 
     def limits(self) -> Limits:
         """Read what the cluster accepts; once per object."""
         return self._limits
+
+    def ask_ahead(self) -> None:
+        """Ask for what `limits` and `check` need, and wait for it there: sacctmgr takes a quarter of a second to say two lines."""
+        if not self._asked:
+            self._asked = tuple(self._start(*argv) for argv in self._questions())
 
     def check(self, resources: Resources) -> tuple[str, ...]:
         """Raise ProfileError for what no node can give; return notes for the plan: profile lines that are overruled."""
@@ -102,11 +111,12 @@ class SlurmScheduler:
         queue = self._look_at_queue(wanted, notes)
         asked = bool(wanted) and _needs_accounting(queue, open_tasks)
         accounting = self._look_at_accounting(wanted, since, notes) if asked else None
-        return merge(queue, accounting, taken_at=now, since=since, notes=notes, asked=asked)
+        return merge(queue, accounting, taken_at=now, notes=notes, asked=asked)
 
     def count_queued(self) -> int:
         """Return how many tasks of this user are in the queue, of other grids and other programs too."""
-        return len(self._must("squeue", "--noheader", "--array", f"--user={os.getuid()}", "--format=%i").splitlines())
+        argv = ("squeue", "--noheader", "--array", f"--user={os.getuid()}", "--format=%i")
+        return len(_text(self._ask(*argv), argv).splitlines())
 
     def cancel(self, tasks: Iterable[TaskRow]) -> None:
         """End these tasks, named one by one; those that have ended already are passed over."""
@@ -127,33 +137,51 @@ class SlurmScheduler:
             self._ask("scontrol", "update", f"JobId={alike}", f"Dependency={dependency}", deadline_s=_FENCE_S)
 
     def set_throttle(self, job_id: str, tasks: int) -> None:
-        """Let so many tasks of an array run at once from now on; an array that has ended is passed over."""
+        """Let so many tasks of an array run at once from now on; an array that has ended is passed over.
+
+        Raises ChangeRefused when Slurm said no, ClusterError when it did not say: the throttle may be the new one then.
+        """
         answer = self._ask("scontrol", "update", f"JobId={job_id}", f"ArrayTaskThrottle={tasks}")
         if not answer.ok and not re.search(r"invalid job id|already finish|already complet", answer.err + answer.out, re.IGNORECASE):
-            raise ClusterError(f"scontrol update failed: {answer.complaint()}. The array goes on with the throttle that it had.")
+            if is_no(answer):
+                raise ChangeRefused(f"scontrol update failed: {answer.complaint()}. The array goes on with the throttle that it had.")
+            raise ClusterError(f"scontrol update failed: {answer.complaint()}. The array goes on with the old throttle or the new one.")
 
     def facts(self) -> tuple[Fact, ...]:
         """Return what doctor says of the cluster."""
         answer = self._ask("sacct", "-nXP", "-o", "JobID", "-S", "now-1hours", deadline_s=_SACCT_S)
         return site_facts(self.site, self.limits(), accounting="" if answer.ok else answer.complaint())
 
-    @cached_property
+    @property
     def site(self) -> Site:
         """What the cluster says of itself; asked once."""
-        return Site(
-            config=read_config(self._must("scontrol", "show", "config")),
-            partitions=read_partitions(self._must("scontrol", "-o", "show", "partition")),
-            shapes=read_shapes(self._must("sinfo", "--noheader", "--exact", "--all", "-o", SINFO_FORMAT)),
+        return self._told[0]
+
+    @cached_property
+    def _told(self) -> tuple[Site, Answer, Answer]:
+        """The cluster, the user's associations and the qos; asked side by side, and asked anew after a failure."""
+        self.ask_ahead()
+        asked, self._asked = self._asked, ()
+        *about, associations, qos = [one.answer(_OTHER_S) for one in asked]
+        config, partitions, shapes = map(_text, about, self._questions())
+        return Site(config=read_config(config), partitions=read_partitions(partitions), shapes=read_shapes(shapes)), associations, qos
+
+    def _questions(self) -> tuple[tuple[str, ...], ...]:
+        user = f"user={pwd.getpwuid(os.getuid()).pw_name}"  # sacctmgr takes no number here
+        return (
+            ("scontrol", "show", "config"),
+            ("scontrol", "-o", "show", "partition"),
+            ("sinfo", "--noheader", "--exact", "--all", "-o", SINFO_FORMAT),
+            ("sacctmgr", "-nP", "show", "assoc", "where", user, f"format={ASSOC_FIELDS}"),
+            ("sacctmgr", "-nP", "show", "qos", f"format={QOS_FIELDS}"),
         )
 
     @cached_property
     def _limits(self) -> Limits:
-        user = f"user={pwd.getpwuid(os.getuid()).pw_name}"  # sacctmgr takes no number here
+        site, associations, qos = self._told
         wanted, _ = grant(self.profile, Resources())
-        associations = self._ask("sacctmgr", "-nP", "show", "assoc", "where", user, f"format={ASSOC_FIELDS}")
-        qos = self._ask("sacctmgr", "-nP", "show", "qos", f"format={QOS_FIELDS}")
         return read_limits(
-            self.site,
+            site,
             associations=associations.out if associations.ok else "",
             qos=qos.out if qos.ok else "",
             wanted=wanted,
@@ -183,7 +211,7 @@ class SlurmScheduler:
         if self._accounting_off:
             notes.append("accounting is switched off on this cluster")
             return None
-        start = time.strftime("%Y-%m-%dT%H:%M:%S", time.localtime(since - CLOCK_SLACK_S))
+        start = time.strftime("%Y-%m-%dT%H:%M:%S", time.localtime(since - _CLOCK_SLACK_S))
         names = [f"--name={','.join(sorted(tokens))}"] if len(tokens) <= _NAMES_AT_MOST else []
         answer = self._ask(
             *("sacct", "--noheader", "--parsable2", "--duplicates", f"--user={os.getuid()}"),
@@ -199,11 +227,15 @@ class SlurmScheduler:
     def _ask(self, *argv: str, deadline_s: float = _OTHER_S) -> Answer:
         return run_command(argv, environment=self._environment | FORMATS, deadline_s=deadline_s)
 
-    def _must(self, *argv: str) -> str:
-        answer = self._ask(*argv)
-        if not answer.ok:
-            raise ClusterError(f"{argv[0]} failed: {answer.complaint()}. Try again when '{' '.join(argv[:3])}' works by hand.")
-        return answer.out
+    def _start(self, *argv: str) -> Running:
+        return Running(argv, environment=self._environment | FORMATS)
+
+
+def _text(answer: Answer, argv: Sequence[str]) -> str:
+    """Return what a command said; raise ClusterError when it failed."""
+    if not answer.ok:
+        raise ClusterError(f"{answer.command} failed: {answer.complaint()}. Try again when '{' '.join(argv[:3])}' works by hand.")
+    return answer.out
 
 
 def _is_whole(answer: Answer) -> bool:

@@ -83,6 +83,13 @@ class Axis:
     bundle: str = ""
     """Axes of one bundle move together; empty: the axis moves alone. Random axes are the bundle "random"."""
 
+    @property
+    def told(self) -> str:
+        """Where it stands and what it holds, for messages: grid.seed holds [1, 2]."""
+        section = "grid" if not self.bundle else "random.axes" if self.bundle == "random" else "zip"
+        held = show(list(self.values[:20])) if isinstance(self.values, Sequence) else "a distribution"
+        return f"{section}.{self.key} holds {held}"
+
 
 def parse_values(key: str, node: Node, section: str) -> Sequence[Any]:
     """Read the values of an axis of grid or zip: a list, or one of range, linspace and logspace."""
@@ -191,14 +198,14 @@ def read_columns(path: Path, mark: Mark) -> dict[str, Node]:
     except csv.Error as error:
         raise SpecError(f"{mark}: zip names {path}, which is not valid csv ({error}). Save it anew as comma separated text.") from error
     if len(rows) < 2:
-        raise SpecError(f"{mark}: {path} holds {len(rows)} lines; a csv file for zip has a header and at least one row. Add them.")
+        raise SpecError(f"{mark}: {path} holds no row of values; a csv file for zip has a header and at least one row. Add them.")
     header_mark, header = rows[0]
     columns = [check_key(name.strip(), Node(None, header_mark)) for name in header]
     if len(set(columns)) != len(columns):
         raise SpecError(f"{header_mark}: the header {show(header)} names a column twice. Remove one of the two.")
     for row_mark, row in rows[1:]:
         if len(row) != len(columns):
-            raise SpecError(f"{row_mark}: holds {len(row)} values for {len(columns)} columns. Give each column a value.")
+            raise SpecError(f"{row_mark}: holds {show(row)} where the columns are {show(columns)}. Give each column one value.")
     return {name: Node([_cell(row[place], row_mark, name) for row_mark, row in rows[1:]], mark) for place, name in enumerate(columns)}
 
 

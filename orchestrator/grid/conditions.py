@@ -19,6 +19,8 @@ class Condition:
     terms: tuple[tuple[str, frozenset[str]], ...]
     """Dotted key → canonical forms of the values that match."""
     mark: Mark
+    shown: str
+    """As it is written, for messages."""
 
     def holds(self, config: Mapping[str, Any]) -> bool:
         """Say whether a nested config matches; a key that it lacks matches nothing."""
@@ -46,7 +48,7 @@ def parse_condition(node: Node, section: str) -> Condition:
         if not options:
             raise SpecError(f"{value.mark}: {section} asks {key} to be one of nothing. List at least one value.")
         terms.append((key, frozenset(canonical(option) for option in options)))
-    return Condition(tuple(terms), node.mark)
+    return Condition(tuple(terms), node.mark, show(node))
 
 
 def check_keys(condition: Condition, known: Iterable[str], section: str) -> None:

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import itertools
 import shlex
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 import msgspec
 
 from orchestrator.cluster.resources import Resources
+from orchestrator.grid.conditions import Condition
 from orchestrator.grid.dotted import flatten, is_below, nest
 from orchestrator.grid.interpolate import Get, PlaceholderRefused, fill_argv, getter, resolve_config
 from orchestrator.grid.leaf import Leaf, placeholder_keys
@@ -18,6 +20,7 @@ from orchestrator.grid.needs import NeedQuery, Prepare
 from orchestrator.grid.refusal import ConfigRefused
 from orchestrator.grid.schema import Schema
 from orchestrator.grid.spec import Spec
+from orchestrator.grid.spelling import check_spelling
 from orchestrator.store.errors import SpecError
 
 MAX_POINTS = 1_000_000
@@ -53,8 +56,8 @@ def count(spec: Spec) -> int:
 def expand(spec: Spec, *, schema: Schema | None = None, limit: int = MAX_POINTS) -> Iterator[Point]:
     """Yield the points of a grid.
 
-    Raises SpecError at once, before a point is made, when there may be more than `limit`, and on the way for a config
-    that the schema refuses, with the line of the key at fault.
+    Raises SpecError at once, before a point is made, when there may be more than `limit` or an axis is misspelt, on the
+    way for a config that the schema refuses, with the line of the key at fault, and at the end when `exclude` left none.
     """
     total = count(spec)
     if total > limit:
@@ -62,7 +65,30 @@ def expand(spec: Spec, *, schema: Schema | None = None, limit: int = MAX_POINTS)
             f"{spec.source}: the grid has {_sum(spec)} = {total:,} points; at most {limit:,} are expanded. Shorten an axis, or draw with "
             f"random."
         )
-    return itertools.chain.from_iterable(_Expansion(spec, leaf, schema).points() for leaf in spec.leaves)
+    if schema is None:
+        check_spelling(spec)
+    return _points(spec, schema)
+
+
+def _points(spec: Spec, schema: Schema | None) -> Iterator[Point]:
+    excluded: Counter[Condition] = Counter()
+    left = 0
+    for leaf in spec.leaves:
+        for point in _Expansion(spec, leaf, schema, excluded).points():
+            left += 1
+            yield point
+    if not left:
+        raise _nothing_left(excluded)
+
+
+def _nothing_left(excluded: Counter[Condition]) -> SpecError:
+    """Say which conditions dropped how many points, the most first."""
+    told = ", ".join(f"{condition.shown} in line {condition.mark.line} drops {dropped:,}" for condition, dropped in excluded.most_common(4))
+    more = f", and {len(excluded) - 4} more" if len(excluded) > 4 else ""
+    first = next(iter(excluded))
+    return SpecError(
+        f"{first.mark}: exclude drops every point ({excluded.total():,}) and leaves no run: {told}{more}. Narrow a condition, or remove it."
+    )
 
 
 def _sum(spec: Spec) -> str:
@@ -74,8 +100,9 @@ def _sum(spec: Spec) -> str:
 class _Expansion:
     """Makes the points of one leaf: what all of them share is computed once."""
 
-    def __init__(self, spec: Spec, leaf: Leaf, schema: Schema | None) -> None:
+    def __init__(self, spec: Spec, leaf: Leaf, schema: Schema | None, excluded: Counter[Condition]) -> None:
         self.leaf = leaf
+        self.excluded = excluded
         self.schema = schema
         self.otherwise = Mark(str(spec.source))
         self.placeholders = tuple(placeholder_keys(leaf))
@@ -91,8 +118,11 @@ class _Expansion:
             if self.leaf.when and self.is_repeated(self.drop_inactive(config), rows, first):
                 continue
             self.fill(config)
-            if not any(condition.holds(config) for condition in self.leaf.exclude):
+            condition = next((condition for condition in self.leaf.exclude if condition.holds(config)), None)
+            if condition is None:
                 yield self.point(config)
+            else:
+                self.excluded[condition] += 1
 
     def drop_inactive(self, config: dict[str, Any]) -> list[str]:
         """Take the keys out whose `when` does not hold, and return them."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import shlex
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from functools import lru_cache
 from typing import Any, NamedTuple
 
@@ -55,6 +55,18 @@ def has_placeholder(value: Any) -> bool:
     if isinstance(value, Mapping):
         return any(has_placeholder(item) for item in value.values())
     return isinstance(value, list | tuple) and any(has_placeholder(item) for item in value)
+
+
+def placeholders(value: Any) -> Iterator[str]:
+    """Yield the keys that placeholders anywhere in a value name; braces that stand alone are passed over."""
+    if isinstance(value, str):
+        yield from (match[1].strip() for match in _PIECES.finditer(value) if match[1]) if "{" in value else ()
+    elif isinstance(value, Mapping):
+        for item in value.values():
+            yield from placeholders(item)
+    elif isinstance(value, list | tuple):
+        for item in value:
+            yield from placeholders(item)
 
 
 def text_of(value: Any) -> str:

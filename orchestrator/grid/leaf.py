@@ -57,6 +57,10 @@ class Leaf:
     resources: ResourceRules
     prepare: Prepare | None
     needs: dict[str, NeedTemplate]
+    configured: tuple[str, ...]
+    """Every key that the file's config sets, those that an axis replaces included; --set apart."""
+    varied: tuple[str, ...]
+    """Every key that an axis of the file varies; --set apart."""
     marks: dict[str, Mark]
     """Dotted key → where it was written."""
 
@@ -64,6 +68,11 @@ class Leaf:
     def count(self) -> int:
         """Number of points before `exclude` and `when` take some away."""
         return math.prod(bundle.length for bundle in self.bundles)
+
+    @property
+    def axes(self) -> list[Axis]:
+        """All axes, in the order of the file."""
+        return [axis for bundle in self.bundles for axis in bundle.axes]
 
     @property
     def keys(self) -> list[str]:
@@ -78,8 +87,11 @@ class Leaf:
         return next((mark for name, mark in self.marks.items() if is_below(name, key)), otherwise)
 
 
-def make_leaf(level: Level) -> Leaf:
-    """Turn a level without cases into a leaf; axes that contradict each other or the config are refused."""
+def make_leaf(level: Level, written: Level) -> Leaf:
+    """Turn a level without cases into a leaf; axes that contradict each other or the config are refused.
+
+    `written`: the level as the file has it, before --set.
+    """
     for axis in level.axes.values():
         _check_axis(axis, level)
     config = {key: node for key, node in level.config.items() if not _is_replaced(key, node, level.axes)}
@@ -93,6 +105,8 @@ def make_leaf(level: Level) -> Leaf:
         resources=ResourceRules(level.resources),
         prepare=level.prepare,
         needs=level.needs,
+        configured=tuple(written.config),
+        varied=tuple(written.axes),
         marks={key: node.mark for key, node in config.items()} | {key: axis.mark for key, axis in level.axes.items()},
     )
 
@@ -140,7 +154,7 @@ def _samples(level: Level, axis: Axis) -> int:
 def placeholder_keys(leaf: Leaf) -> list[str]:
     """Return the keys whose values hold placeholders, or whose axis has such a value."""
     fixed = [key for key, value in leaf.config.items() if has_placeholder(value)]
-    varied = [axis.key for bundle in leaf.bundles for axis in bundle.axes if isinstance(axis.values, list) and has_placeholder(axis.values)]
+    varied = [axis.key for axis in leaf.axes if isinstance(axis.values, list) and has_placeholder(axis.values)]
     return fixed + varied
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -55,9 +56,15 @@ class Manifest(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     @property
     def label(self) -> str:
         """The varying keys as text, for people; never part of a path. Of a key its last word, where that tells it apart."""
-        last = Counter(key.rpartition(".")[2] for key in self.varying)
-        names = {key: word if last[word := key.rpartition(".")[2]] == 1 else key for key in self.varying}
-        return " ".join(f"{names[key]}={value}" for key, value in self.varying.items()) or self.id
+        words = zip(_last_words(tuple(self.varying)), self.varying.values(), strict=True)
+        return " ".join(f"{word}={value}" for word, value in words) or self.id
+
+
+@cache
+def _last_words(keys: tuple[str, ...]) -> tuple[str, ...]:
+    """Return of each key its last word, or all of it where another key ends alike. All runs of a grid ask for the same few."""
+    last = Counter(key.rpartition(".")[2] for key in keys)
+    return tuple(word if last[word := key.rpartition(".")[2]] == 1 else key for key in keys)
 
 
 decode_manifest = msgspec.json.Decoder(Manifest).decode

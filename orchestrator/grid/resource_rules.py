@@ -74,14 +74,15 @@ class ResourceRules:
 
     def __init__(self, nodes: Mapping[str, Node]) -> None:
         self.nodes = dict(nodes)
-        self._keys = sorted({key for name, node in nodes.items() for key in _depends_on(name, node)})
+        self.keys = sorted({key for name, node in nodes.items() for key in _depends_on(name, node)})
+        """Keys of the config that the answer depends on."""
         self._known: dict[tuple[str, ...], Resources] = {}
-        if not self._keys:
+        if not self.keys:
             self._known[()] = self._evaluate(_nothing)
 
     def resources(self, get: Get) -> Resources:
         """Return what a run needs whose values `get` looks up."""
-        case = self._case(get) if self._keys else ()
+        case = self._case(get) if self.keys else ()
         if case not in self._known:
             self._known[case] = self._evaluate(get)
         return self._known[case]
@@ -89,7 +90,7 @@ class ResourceRules:
     def _case(self, get: Get) -> tuple[str, ...]:
         """Return the values that the answer depends on."""
         try:
-            return tuple([canonical(get(key)) for key in self._keys])
+            return tuple([canonical(get(key)) for key in self.keys])
         except SpecError as error:
             mark = next(node.mark for name, node in self.nodes.items() if _depends_on(name, node))
             raise SpecError(f"{mark}: resources: {error}") from error

@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import reduce
 from pathlib import Path
 from typing import Any
 
@@ -104,7 +105,7 @@ def read_spec(path: Path, *, variant: str | None = None, overrides: Sequence[str
     document = _inline(document, path.parent)
     layers = list(_layers(document))
     top = _with_layered_settings(document, layers)
-    leaves = _read_leaves(top, layers)
+    leaves = _read_leaves(top, layers, overrides=len(document.value["set"].value) if "set" in document.value else 0)
     check_conditions(leaves)
     settings = read_settings({key: top.value[key] for key in settings_of.KEYS if key in top.value}, file=str(path))
     return Spec(
@@ -252,14 +253,19 @@ def _set_setting(entries: dict[str, Node], key: str, node: Node) -> None:
         entries.pop("command" if key == "entry" else "entry", None)
 
 
-def _read_leaves(top: Node, layers: Sequence[Node]) -> tuple[Leaf, ...]:
+def _read_leaves(top: Node, layers: Sequence[Node], *, overrides: int) -> tuple[Leaf, ...]:
+    """Return the products of axes; the last `overrides` layers come from --set."""
     level = lay_over(Level(), _without_max_parallel(top))
+    in_file = layers[: len(layers) - overrides]
     leaves = []
     for bottom in _walk(level, top.value.get("cases")):
-        for layer in layers:
-            bottom = lay_over(bottom, _without_max_parallel(layer), overlay=True)
-        leaves.append(make_leaf(bottom))
+        written = reduce(_lay_layer, in_file, bottom)
+        leaves.append(make_leaf(reduce(_lay_layer, layers[len(in_file) :], written), written))
     return tuple(leaves)
+
+
+def _lay_layer(level: Level, layer: Node) -> Level:
+    return lay_over(level, _without_max_parallel(layer), overlay=True)
 
 
 def _walk(level: Level, cases: Node | None) -> Iterator[Level]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import logging
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from functools import cache
 from pathlib import Path
 
@@ -48,9 +48,10 @@ def _readable_records(other: GridPaths) -> Records:
 
 
 def _completed(records: Records, wanted: Collection[str]) -> Iterator[tuple[str, Record]]:
+    """Yield what a grid has computed itself; a damaged history may hold a completed run without the attempt that proves it."""
     for run_id in sorted(records.runs.keys() & wanted):
         record = records.runs[run_id]
-        if record.state is State.COMPLETED and not record.adopted_from:
+        if record.state is State.COMPLETED and not record.adopted_from and record.attempts:
             yield run_id, record
 
 
@@ -73,8 +74,10 @@ def _adoption(other: GridPaths, record: Record, now: float) -> Adopted:
 class NeedResolver:
     """Finds the run that a `needs:` entry means, once it is completed."""
 
-    def __init__(self, runs: Path) -> None:
+    def __init__(self, runs: Path, kept: Iterable[Manifest] = ()) -> None:
+        """`kept`: manifests made before; what they need is not hashed again, and still known when it was pruned since."""
         self._runs = runs
+        self._kept = {(need.grid, need.run): need for manifest in kept for need in manifest.needs.values()}
         self._grid = cache(self._read_grid)
         self._hash = cache(hash_folder)
 
@@ -88,6 +91,10 @@ class NeedResolver:
         found = [records.get(manifest.id) for manifest in wanted]
         if not found:
             raise InputError(f"needs: grid '{query.grid}' has no run where {query.where}. Look at: mrsweep status {query.grid} --all")
+        pruned = (self._kept.get((query.grid, record.id)) for record in found if record.state is State.PRUNED)
+        made_before = next(filter(None, pruned), None)
+        if made_before is not None:
+            return made_before
         if any(record.state is not State.COMPLETED for record in found):
             return None
         return self._need(query, _pick(found, query.pick, mode))
@@ -102,12 +109,17 @@ class NeedResolver:
 
     def _need(self, query: NeedQuery, record: Record) -> Need:
         grid, attempt = record.adopted_from or query.grid, record.adopted_attempt
+        if not attempt and not record.attempts:
+            raise InputError(f"needs: the history of grid '{grid}' holds no attempt of run {record.id}. Choose another with where:.")
         if not attempt:
             attempt = attempt_name(record.attempts[-1].number, record.attempts[-1].restart)
         folder = GridPaths(self._runs / grid).run(record.id).dir / attempt / "checkpoint"
         if not folder.is_dir():
             raise InputError(f"needs: run {record.id} of grid '{grid}' left no checkpoint; {folder} does not exist.")
-        return Need(grid=grid, run=record.id, sha256=self._hash(folder), path=str(folder.relative_to(self._runs)))
+        path, kept = str(folder.relative_to(self._runs)), self._kept.get((grid, record.id))
+        if kept is not None and kept.path == path:
+            return kept
+        return Need(grid=grid, run=record.id, sha256=self._hash(folder), path=path)
 
 
 def _objective_mode(paths: GridPaths) -> str:

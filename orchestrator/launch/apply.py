@@ -21,7 +21,7 @@ from orchestrator.store.files import Journal, make_dir, write_atomic, write_plai
 from orchestrator.store.layout import GridPaths, grid_paths
 from orchestrator.store.ledger import Pen, read_records
 from orchestrator.store.records import Records
-from orchestrator.worker.prepare import PrepareTask
+from orchestrator.worker.prepared import PrepareTask
 
 
 class Draft(msgspec.Struct, frozen=True, kw_only=True):
@@ -40,19 +40,18 @@ class Draft(msgspec.Struct, frozen=True, kw_only=True):
     """Hash → command."""
     notes: tuple[str, ...]
     """What is worth knowing before the launch."""
+    accept_defaults: bool
+    """Runs of the same id that were started with other defaults are kept."""
     kept: Mapping[str, Manifest]
     records: Records
     runs: Sorted
 
 
-def read_draft(
-    grid_file: Path, runs: Path, *, project: Path, variant: str | None = None, overrides: Sequence[str] = (), accept_defaults: bool = False
-) -> Draft:
-    """Read a grid file and everything it depends on; raises an InputError for whatever cannot be launched.
+def make_draft(spec: Spec, runs: Path, *, project: Path, accept_defaults: bool = False) -> Draft:
+    """Expand a grid file and read everything it depends on; raises an InputError for whatever cannot be launched.
 
     `project` is the folder whose modules entry and schema are resolved in.
     """
-    spec = read_spec(grid_file, variant=variant, overrides=overrides)
     search = [str(project), str(project / "src")]
     schema = load_schema(spec.schema, search) if spec.schema else None
     notes = _foreign_entry(spec.entry, find_entry(spec.entry, search), project) if spec.entry else ()
@@ -60,13 +59,11 @@ def read_draft(
     kept = read_manifests(paths.manifest)
     text = frozen_text(spec)
     version, is_new = next_version(paths, text)
-    building = build_manifests(spec, schema=schema, version=version, resolve_need=NeedResolver(runs))
+    building = build_manifests(spec, schema=schema, version=version, resolve_need=NeedResolver(runs, kept.values()))
     built = list(building)
     today = tuple(item for item in built if isinstance(item, Manifest))
     records = read_records(paths)
-    if not accept_defaults:
-        _refuse_changed_defaults(paths, kept, today, records, _meant_to_change(paths, spec))
-    return Draft(
+    draft = Draft(
         paths=paths,
         spec=spec,
         text=text,
@@ -77,10 +74,32 @@ def read_draft(
         collapsed=building.collapsed,
         prepares=building.prepares,
         notes=notes,
+        accept_defaults=accept_defaults,
         kept=kept,
         records=records,
         runs=sort_runs(today, kept, records),
     )
+    _refuse_changed_defaults(draft)
+    return draft
+
+
+def renew(draft: Draft, kept: Mapping[str, Manifest], records: Records, held: Collection[str] = ()) -> Draft:
+    """Return the draft held against manifests and records of a later moment; `held` as in sort_runs.
+
+    Another launch may have applied its own file meanwhile: ours then becomes a later version.
+    """
+    version, is_new = next_version(draft.paths, draft.text)
+    today = tuple(_of_version(manifest, kept.get(manifest.id), version) for manifest in draft.today)
+    runs = sort_runs(today, kept, records, held)
+    renewed = msgspec.structs.replace(draft, version=version, is_new_version=is_new, today=today, kept=kept, records=records, runs=runs)
+    _refuse_changed_defaults(renewed)
+    return renewed
+
+
+def _of_version(manifest: Manifest, kept: Manifest | None, version: int) -> Manifest:
+    """Return the manifest with the version that first asked for the run."""
+    first = kept.version if kept is not None else version
+    return manifest if manifest.version == first else msgspec.structs.replace(manifest, version=first)
 
 
 def _foreign_entry(entry: str, file: Path, project: Path) -> tuple[str, ...]:
@@ -104,16 +123,16 @@ def _meant_to_change(paths: GridPaths, spec: Spec) -> list[str]:
     return [key for key in spec.runtime if key in before]
 
 
-def _refuse_changed_defaults(
-    paths: GridPaths, kept: Mapping[str, Manifest], today: Sequence[Manifest], records: Records, runtime: Sequence[str]
-) -> None:
-    started = {run_id: manifest for run_id, manifest in kept.items() if records.get(run_id).attempt}
-    changes = changed_defaults(started, today, ignore=runtime)
+def _refuse_changed_defaults(draft: Draft) -> None:
+    if draft.accept_defaults:
+        return
+    started = {run_id: manifest for run_id, manifest in draft.kept.items() if draft.records.get(run_id).attempt}
+    changes = changed_defaults(started, draft.today, ignore=_meant_to_change(draft.paths, draft.spec))
     if not changes:
         return
     told = "; ".join(change.told for change in changes[:5])
     raise LaunchConflict(
-        f"{paths.manifest}: runs of the same id were started with other values: {told}. "
+        f"{draft.paths.manifest}: runs of the same id were started with other values: {told}. "
         "Keep them with --accept-defaults, or give the grid a new name."
     )
 
@@ -136,7 +155,7 @@ def write_draft(pen: Pen, draft: Draft) -> None:
 
 def _is_changed(manifest: Manifest, kept: Manifest | None) -> bool:
     """Say whether a run is new, or what does not make its id has changed: resources, prepare, runtime keys."""
-    return kept is None or msgspec.structs.replace(manifest, version=kept.version) != kept
+    return kept is None or _of_version(manifest, kept, kept.version) != kept
 
 
 def _append_manifests(paths: GridPaths, manifests: Sequence[Manifest]) -> None:

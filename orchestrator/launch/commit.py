@@ -7,7 +7,7 @@ import os
 import sys
 import time
 import uuid
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
 import msgspec
@@ -17,7 +17,7 @@ from orchestrator.cluster.scheduler import Accepted, ArrayRequest, Scheduler, Sn
 from orchestrator.launch.arrays import ArrayPlan
 from orchestrator.store.errors import ClusterError, SubmitRefused, SubmitUnknown
 from orchestrator.store.events import Intent, Refused, Submitted
-from orchestrator.store.files import create_exclusive, make_dir, write_atomic
+from orchestrator.store.files import create_exclusive, fsync_dir, make_dir, write_new
 from orchestrator.store.layout import GridPaths, SubmissionPaths
 from orchestrator.store.ledger import Pen
 from orchestrator.store.records import SubmissionRecord
@@ -63,10 +63,8 @@ def _write_submission(pen: Pen, array: ArrayPlan, scheduler: Scheduler, common: 
     submission = msgspec.structs.replace(common.template, token=token, resources=array.resources)
     after = tuple(filter(None, [prepare_jobs.get(array.prepare, "")]))
     request = array_request(paths, submission, array, limit_min=scheduler.limits().partition_limit_min, after=after)
-    make_dir(paths.logs)
-    write_atomic(paths.table, b"".join(msgspec.json.encode(row) + b"\n" for row in array.rows))
-    write_atomic(paths.submission, msgspec.json.encode(submission))
-    _write_request(paths, request, scheduler)
+    table = b"".join(msgspec.json.encode(row) + b"\n" for row in array.rows)
+    _write_request(paths, request, scheduler, {paths.table: table, paths.submission: msgspec.json.encode(submission)})
     intent = Intent(
         at=pen.clock(),
         token=token,
@@ -82,9 +80,13 @@ def _write_submission(pen: Pen, array: ArrayPlan, scheduler: Scheduler, common: 
     return request
 
 
-def _write_request(paths: SubmissionPaths, request: ArrayRequest, scheduler: Scheduler) -> None:
-    write_atomic(paths.request, msgspec.json.encode(request, enc_hook=str))
-    write_atomic(paths.script, scheduler.preview(request).encode())
+def _write_request(paths: SubmissionPaths, request: ArrayRequest, scheduler: Scheduler, others: Mapping[Path, bytes]) -> None:
+    """Put a submission's folder on disk: what is asked of the scheduler, and the `others` that its tasks read."""
+    make_dir(paths.logs)
+    asked = {paths.request: msgspec.json.encode(request, enc_hook=str), paths.script: scheduler.preview(request).encode()}
+    for path, content in {**others, **asked}.items():
+        write_new(path, content)
+    fsync_dir(paths.dir)
 
 
 def array_request(
@@ -109,8 +111,7 @@ def submit_prepare(pen: Pen, digest: str, resources: Resources, scheduler: Sched
     paths = pen.paths.submission(token)
     command = worker_command("orchestrator.worker.prepare", pen.paths.prepare(digest).dir)
     request = ArrayRequest(token=token, tasks=1, throttle=1, resources=resources, folder=paths.dir, command=command)
-    make_dir(paths.logs)
-    _write_request(paths, request, scheduler)
+    _write_request(paths, request, scheduler, {})
     pen.write(Intent(at=pen.clock(), token=token, runs=(), tasks=1, max_parallel=0, reason=PREPARE + digest))
     return send(pen, request, scheduler).job_id
 

@@ -20,11 +20,11 @@ from orchestrator.launch.opened import OpenGrid, Settings
 from orchestrator.launch.plan import Plan, free_slots, make_jobs, tell_waiting, typical_runtime_min
 from orchestrator.launch.snapshot import take_snapshot
 from orchestrator.results.cost import cost, limit_of
-from orchestrator.store.files import write_atomic
+from orchestrator.store.files import read_json, write_atomic
 from orchestrator.store.layout import AttemptPaths, GridPaths
 from orchestrator.store.ledger import Pen
 from orchestrator.store.records import Records
-from orchestrator.worker.prepare import PrepareTask, is_done
+from orchestrator.worker.prepared import PrepareTask, is_done
 from orchestrator.worker.submission import Submission, Timing
 
 
@@ -103,12 +103,20 @@ def commit_launch(
     write_draft(pen, draft)
     pen.write(*plan.adopted)
     if not (plan.arrays or plan.later or draft.waiting):
+        _note_version(draft)
         return []
     code = take_snapshot(project, draft.paths.code, enabled=draft.spec.code != "none")
-    settings = Settings(profile=profile.name, cwd=str(project), code=code.path, provenance=code.provenance)
+    settings = Settings(profile=profile.name, cwd=str(project), version=draft.version, code=code.path, provenance=code.provenance)
     write_atomic(draft.paths.settings, msgspec.json.encode(settings))
     jobs = prepare_jobs(pen, settings, plan.arrays, scheduler, live)
     return submit_arrays(pen, plan.arrays, scheduler, Common(template=make_template(draft.paths, draft.spec, settings, profile)), jobs)
+
+
+def _note_version(draft: Draft) -> None:
+    """Write down which version was launched last, where nothing was to be submitted for it."""
+    settings = read_json(draft.paths.settings, Settings)
+    if settings is not None and settings.version != draft.version:
+        write_atomic(draft.paths.settings, msgspec.json.encode(msgspec.structs.replace(settings, version=draft.version)))
 
 
 def renew_code(grid: OpenGrid, project: Path) -> None:

@@ -22,6 +22,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
 
     profile: str
     cwd: str
+    version: int = 0
+    """The applied grid file, and with it the runs, that were launched; what was only expanded since is left alone."""
     code: str = ""
     provenance: dict[str, Any] = {}
 
@@ -34,23 +36,40 @@ class OpenGrid:
 
     @cached_property
     def spec(self) -> Spec:
-        """The newest applied grid file."""
-        return read_spec(self.newest_file)
+        """The applied grid file that was launched last; before the first launch the newest."""
+        return read_spec(self.launched_file)
 
     @property
     def newest_file(self) -> Path:
         """The newest applied grid file, with base and csv files frozen in."""
         return self.paths.applied(self.paths.applied_versions()[-1])
 
+    @property
+    def launched_file(self) -> Path:
+        """The applied grid file that was launched last, the newest before the first launch."""
+        settings = self.settings
+        return self.paths.applied(settings.version) if settings and settings.version else self.newest_file
+
     @cached_property
     def manifests(self) -> Mapping[str, Manifest]:
         """Run id → manifest, in the order in which the runs were added."""
         return read_manifests(self.paths.manifest)
 
+    def launched(self) -> Mapping[str, Manifest]:
+        """Return the manifests of the runs that were launched, without those that were only expanded since."""
+        settings = self.settings
+        newest = settings.version if settings else 0
+        return {run_id: manifest for run_id, manifest in self.manifests.items() if manifest.version <= newest}
+
     @property
     def settings(self) -> Settings | None:
         """How it was launched; None when it was only expanded."""
         return read_json(self.paths.settings, Settings)
+
+
+def place_of(spec: Spec, runs: Path) -> OpenGrid:
+    """Return the grid that a grid file means; nothing need be there yet."""
+    return OpenGrid(grid_paths(runs, spec.name, spec.variant))
 
 
 def is_grid_file(grid: str) -> bool:

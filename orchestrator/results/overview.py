@@ -20,6 +20,8 @@ from orchestrator.store.states import ALIVE, State
 
 Pair = tuple[Manifest, Record]
 
+_COMPUTING = ALIVE - {State.QUEUED}
+
 
 class Failure(msgspec.Struct, frozen=True, kw_only=True):
     """Runs that ended alike."""
@@ -101,7 +103,7 @@ def estimate_left_min(pairs: Iterable[Pair], slots: int, now: float) -> float | 
     pairs = list(pairs)
     done = [record.spent_s / 60 for _, record in pairs if record.state is State.COMPLETED and record.attempts]
     waiting = sum(record.state in (State.QUEUED, State.PLANNED, State.INTERRUPTED) for _, record in pairs)
-    running = [record for _, record in pairs if record.state in (State.RUNNING, State.STALLED)]
+    running = [record for _, record in pairs if record.state in _COMPUTING]
     if not done or not (waiting or running):
         return None
     typical = median(done)
@@ -157,7 +159,7 @@ def _minutes(record: Record, now: float) -> float | None:
     last = record.current
     if last is None or last.started_at is None:
         return None
-    return max(0.0, now - last.started_at) / 60 if record.state in ALIVE - {State.QUEUED} else last.runtime_s / 60
+    return max(0.0, now - last.started_at) / 60 if record.state in _COMPUTING else last.runtime_s / 60
 
 
 def _note(record: Record, snapshot: Snapshot) -> str:

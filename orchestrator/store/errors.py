@@ -12,6 +12,7 @@ MrsweepError
 ├── RunFailed                  exit 1: a run computed in the foreground failed
 └── ClusterError               exit 1: the scheduler
     ├── SubmitRefused          it said no; nothing was queued
+    ├── ChangeRefused          it said no; the job goes on as it was
     └── SubmitUnknown          no usable answer; the jobs may or may not exist
 """
 
@@ -71,6 +72,10 @@ class ClusterError(MrsweepError):
 
 class SubmitRefused(ClusterError):
     """The scheduler said no; nothing was queued."""
+
+
+class ChangeRefused(ClusterError):
+    """The scheduler said no to a change of a job, which goes on as it was."""
 
 
 class SubmitUnknown(ClusterError):

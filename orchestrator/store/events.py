@@ -86,6 +86,13 @@ class Throttled(Event, frozen=True, kw_only=True):
     """The scheduler said no: the array keeps `max_parallel` to its end (an ordinary user may not change it since Slurm 23.02)."""
 
 
+class Recalled(Event, frozen=True, kw_only=True):
+    """Waiting tasks are taken out of an array, for their runs to be submitted anew; written before the scheduler is told."""
+
+    token: str
+    rows: tuple[int, ...]
+
+
 class Started(Event, frozen=True, kw_only=True):
     """A worker claimed an attempt."""
 
@@ -144,7 +151,7 @@ class Adopted(Event, frozen=True, kw_only=True):
 
 
 class Decided(Event, frozen=True, kw_only=True):
-    """A rule decided; written before its act."""
+    """A rule decided; written before its act, for people who ask why. What keeps the act single is the intent that follows."""
 
     decision: str
     run: str
@@ -159,7 +166,20 @@ class Looked(Event, frozen=True, kw_only=True):
 
 
 LedgerEvent = (
-    Opened | Released | Applied | Intent | Submitted | Refused | Throttled | Started | Ended | Changed | Adopted | Decided | Looked
+    Opened
+    | Released
+    | Applied
+    | Intent
+    | Submitted
+    | Refused
+    | Throttled
+    | Recalled
+    | Started
+    | Ended
+    | Changed
+    | Adopted
+    | Decided
+    | Looked
 )
 
 
@@ -174,7 +194,15 @@ class Arrived(Event, frozen=True, kw_only=True):
     restart: int = 0
     job_id: str = ""
     gpus: tuple[str, ...] = ()
-    preloaded: dict[str, Any] = {}
+
+
+class Ready(Event, frozen=True, kw_only=True):
+    """Second line of a worker's journal: what is loaded, and how its runs are started."""
+
+    preloaded: dict[str, str] = {}
+    """Module → version, or why it could not be loaded."""
+    start: str = "fork"
+    """fork, or "spawn: " and why."""
 
 
 class Measured(Event, frozen=True, kw_only=True):
@@ -192,7 +220,7 @@ class Left(Event, frozen=True, kw_only=True):
     reason: str
 
 
-JournalLine = Arrived | Started | Measured | Ended | Left
+JournalLine = Arrived | Ready | Started | Measured | Ended | Left
 
 decode_event = msgspec.json.Decoder(LedgerEvent).decode
 decode_journal_line = msgspec.json.Decoder(JournalLine).decode

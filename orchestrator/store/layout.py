@@ -88,10 +88,6 @@ class RunPaths:
         """Return attempt `number`; `restart` counts Slurm's own requeues of the same task."""
         return AttemptPaths(self.dir / attempt_name(number, restart))
 
-    def result(self, number: int, restart: int = 0) -> Path:
-        """Return the proof of an attempt: `attempt(number, restart).result` in one join, as a look asks for thousands."""
-        return self.dir / f"{attempt_name(number, restart)}/result.json"
-
 
 @dataclass(frozen=True)
 class SubmissionPaths:
@@ -234,9 +230,16 @@ class GridPaths:
 
     def run(self, run_id: str) -> RunPaths:
         """Return the folder of the run `run_id`, 16 hex digits."""
+        return RunPaths(self.dir / self._run_name(run_id))
+
+    def result(self, run_id: str, number: int, restart: int = 0) -> Path:
+        """Return the proof of an attempt: `run(run_id).attempt(number, restart).result` in one join, as a look asks for thousands."""
+        return self.dir / f"{self._run_name(run_id)}/{attempt_name(number, restart)}/result.json"
+
+    def _run_name(self, run_id: str) -> str:
         if not RUN_ID.match(run_id):
             raise InputError(f"{self.dir}: '{run_id[:40]}' is not a run id; an id has 16 hex digits")
-        return RunPaths(self.dir / f"{run_id[:2]}/{run_id}")
+        return f"{run_id[:2]}/{run_id}"
 
 
 def attempt_name(number: int, restart: int = 0) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import time
 import uuid
@@ -14,13 +15,17 @@ import msgspec
 
 from orchestrator.store.errors import Busy, StoreError
 from orchestrator.store.events import LedgerEvent, Opened, Released, decode_event
-from orchestrator.store.files import Journal, create_exclusive, fsync_dir, make_dir, read_lines, write_atomic
+from orchestrator.store.files import Journal, create_exclusive, fsync_dir, make_dir, parse_lines, read_whole, write_atomic
 from orchestrator.store.layout import GridPaths
 from orchestrator.store.process import Identity, current_process, is_alive
 from orchestrator.store.records import Records
 
+LOG = logging.getLogger(__name__)
+
 SEGMENTS_PER_SNAPSHOT = 200
 POLL_S = 0.2
+SILENT_S = 2.0
+"""A wait for the pen that takes longer is told."""
 
 Clock = Callable[[], float]
 
@@ -59,10 +64,10 @@ def _events(paths: GridPaths, epochs: list[int]) -> Iterator[LedgerEvent]:
     ends = {header.previous: header.previous_bytes for header in (_header(paths, epoch) for epoch in epochs) if header}
     for epoch in epochs:
         segment, end = _segment(paths, epoch), ends.get(epoch)
-        if end is not None and segment.stat().st_size < end:
-            size = segment.stat().st_size
-            raise StoreError(f"{segment}: ends at byte {size}, but had {end} when it was read last. Restore it from a backup.")
-        yield from read_lines(segment, decode_event, end=end)
+        content = read_whole(segment)
+        if end is not None and len(content) < end:
+            raise StoreError(f"{segment}: ends at byte {len(content)}, but had {end} when it was read last. Restore it from a backup.")
+        yield from parse_lines(content[:end], decode_event, segment)
 
 
 def _header(paths: GridPaths, epoch: int) -> Opened | None:
@@ -143,16 +148,25 @@ class Pen:
             self._journal.close()
 
 
-def take_pen(paths: GridPaths, *, lease_s: float = 300.0, wait_s: float = 60.0, clock: Clock = time.time) -> Pen:
+def take_pen(
+    paths: GridPaths,
+    *,
+    lease_s: float = 300.0,
+    wait_s: float = 60.0,
+    clock: Clock = time.time,
+    tell: Callable[[str], None] = LOG.warning,
+) -> Pen:
     """Take the pen of a grid: at once from a released segment or a dead process of this host, else after `lease_s`.
 
     The lease is measured on our own monotonic clock from the moment we first saw the segment at its present size.
     Raises Busy after `wait_s` when the holder still writes (a silent holder on another host is waited for longer).
+    `tell` hears once whom a wait of more than `SILENT_S` is for.
     """
     _prepare(paths)
     began = time.monotonic()
     seen: tuple[int, int] | None = None
     seen_at = began
+    told = False
     while True:
         holder = find_holder(paths)
         if holder is None or _is_free(holder):
@@ -169,6 +183,9 @@ def take_pen(paths: GridPaths, *, lease_s: float = 300.0, wait_s: float = 60.0, 
         patience = wait_s if _lives_here(holder) else max(wait_s, lease_s + POLL_S)
         if time.monotonic() - began > patience:
             raise Busy(f"{paths.dir}: {holder.describe()} is writing to this grid. Wait until it is done, or end that process.")
+        if not told and time.monotonic() - began > SILENT_S:
+            tell(f"{paths.name}: waiting for {holder.describe()}, which is writing to this grid")
+            told = True
         time.sleep(POLL_S)
 
 

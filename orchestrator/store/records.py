@@ -11,12 +11,12 @@ from orchestrator.store.events import (
     Adopted,
     Applied,
     Changed,
-    Decided,
     Ended,
     Intent,
     LedgerEvent,
     Looked,
     Number,
+    Recalled,
     Refused,
     Started,
     Submitted,
@@ -107,6 +107,8 @@ class SubmissionRecord(Intent, frozen=True, kw_only=True, omit_defaults=True, ta
     refused: str = ""
     fixed: bool = False
     """Its throttle cannot be changed any more."""
+    recalled: frozenset[int] = frozenset()
+    """Rows whose tasks we cancelled ourselves, to move their runs elsewhere: no person's wish."""
 
     @property
     def is_open(self) -> bool:
@@ -121,7 +123,6 @@ class Records(msgspec.Struct, kw_only=True, omit_defaults=True):
     submissions: dict[str, SubmissionRecord] = {}
     orphans: set[str] = set()
     """Runs that the newest version of the grid file no longer asks for."""
-    decisions: set[str] = set()
     version: int = 0
     looked_at: float = 0.0
     """When somebody last recorded what they saw."""
@@ -129,6 +130,13 @@ class Records(msgspec.Struct, kw_only=True, omit_defaults=True):
     def get(self, run_id: str) -> Record:
         """Return the record of a run; one that nothing is known of is PLANNED."""
         return self.runs.get(run_id) or Record(id=run_id)
+
+    def waiting_in(self, submission: SubmissionRecord, row: int) -> Record | None:
+        """Return the record of a row's run while it waits for just this submission."""
+        run_id, attempt = submission.runs[row]
+        record = self.get(run_id)
+        waits = record.state is State.QUEUED and (record.token, record.attempt) == (submission.token, attempt)
+        return record if waits else None
 
     def unfinished_rows(self, submission: SubmissionRecord) -> set[int]:
         """Return the rows of a submission whose runs may still bring news, interrupted ones included."""
@@ -140,7 +148,7 @@ class Records(msgspec.Struct, kw_only=True, omit_defaults=True):
     def copy(self) -> Records:
         """Return records that can take in events while these stay as they are."""
         copies = {"runs": dict(self.runs), "submissions": dict(self.submissions)}
-        return msgspec.structs.replace(self, **copies, orphans=set(self.orphans), decisions=set(self.decisions))
+        return msgspec.structs.replace(self, **copies, orphans=set(self.orphans))
 
     def apply(self, events: Iterable[LedgerEvent]) -> Records:
         """Take in events, in their order; what the table of transitions forbids changes nothing."""
@@ -194,11 +202,23 @@ def _refused(records: Records, event: Refused) -> None:
     if submission is None:
         return
     records.submissions[event.token] = msgspec.structs.replace(submission, refused=event.message)
-    for run_id, attempt in submission.runs:
-        record = records.get(run_id)
-        if record.state is State.QUEUED and record.token == event.token and record.attempt == attempt:
-            back = msgspec.structs.replace(record, state=record.before, reason=event.message, since=event.at)
-            records.runs[run_id] = back
+    for row in range(len(submission.runs)):
+        record = records.waiting_in(submission, row)
+        if record is not None:
+            cause = record.current.cause if record.current and record.current.state is record.before else None
+            back = msgspec.structs.replace(record, state=record.before, cause=cause, reason=event.message, since=event.at)
+            records.runs[record.id] = back
+
+
+def _recalled(records: Records, event: Recalled) -> None:
+    submission = records.submissions.get(event.token)
+    if submission is None:
+        return
+    records.submissions[event.token] = msgspec.structs.replace(submission, recalled=submission.recalled | set(event.rows))
+    for row in event.rows:
+        record = records.waiting_in(submission, row)
+        if record is not None:
+            records._move(record, State.PLANNED, reason="taken out of an array that lags behind", since=event.at)
 
 
 def _started(records: Records, event: Started) -> None:
@@ -272,10 +292,6 @@ def _adopted(records: Records, event: Adopted) -> None:
     )
 
 
-def _decided(records: Records, event: Decided) -> None:
-    records.decisions.add(event.decision)
-
-
 def _looked(records: Records, event: Looked) -> None:
     records.looked_at = event.at
 
@@ -286,10 +302,10 @@ _HANDLERS: dict[type, Any] = {
     Submitted: _submitted,
     Refused: _refused,
     Throttled: _throttled,
+    Recalled: _recalled,
     Started: _started,
     Ended: _ended,
     Changed: _changed,
     Adopted: _adopted,
-    Decided: _decided,
     Looked: _looked,
 }

@@ -20,6 +20,8 @@ class State(Enum):
     CANCELLED = "cancelled"  # a person did not want it
     PRUNED = "pruned"  # its files are in the trash
 
+    __hash__ = object.__hash__  # Enum's own is written in Python, and states are looked up 10,000 times a refresh
+
 
 class Cause(Enum):
     """Why an attempt ended without a result, or why a run is not alive."""
@@ -54,12 +56,12 @@ TRANSITIONS: dict[State, frozenset[State]] = {
     State.RUNNING: frozenset({State.STALLED, State.QUEUED}) | _ENDS,
     State.STALLED: frozenset({State.RUNNING, State.QUEUED}) | _ENDS,
     State.INTERRUPTED: frozenset({State.QUEUED, State.RUNNING, State.HELD, State.PRUNED}) | _ENDS,
-    State.BLOCKED: frozenset({State.PLANNED, State.QUEUED, State.HELD, State.CANCELLED, State.FAILED, State.PRUNED}),
-    State.HELD: frozenset({State.PLANNED, State.QUEUED, State.BLOCKED, State.CANCELLED, State.PRUNED}),
+    State.BLOCKED: frozenset({State.PLANNED, State.QUEUED, State.RUNNING, State.HELD, State.PRUNED}) | _ENDS,
+    State.HELD: frozenset({State.PLANNED, State.QUEUED, State.RUNNING, State.BLOCKED, State.PRUNED}) | _ENDS,
     State.COMPLETED: frozenset({State.PRUNED}),
     State.FAILED: frozenset({State.QUEUED, State.BLOCKED, State.PRUNED, State.COMPLETED}),
     State.CANCELLED: frozenset({State.QUEUED, State.PRUNED, State.COMPLETED}),
-    State.PRUNED: frozenset({State.PLANNED, State.COMPLETED, State.FAILED, State.CANCELLED, State.INTERRUPTED}),
+    State.PRUNED: frozenset({State.PLANNED, State.BLOCKED, State.HELD}) | _ENDS,
 }
 
 FINAL = frozenset({State.COMPLETED, State.FAILED, State.CANCELLED, State.PRUNED})

@@ -4,55 +4,46 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 
 import msgspec
 
-from orchestrator.store.events import Arrived, Ended, JournalLine, Left, Started, decode_journal_line
-from orchestrator.store.files import read_lines
+from orchestrator.store.events import Ended, JournalLine, Started, decode_journal_line
+from orchestrator.store.files import read_lines, read_whole
 from orchestrator.store.layout import GridPaths, SubmissionPaths
 from orchestrator.store.records import Records
 from orchestrator.store.states import State
+from orchestrator.worker.outcome import sha256
 
 _JOURNAL = re.compile(r"worker-(\d+)(?:\.(\d+))?\.jsonl")
-
-
-class WorkerView(msgspec.Struct, frozen=True, kw_only=True):
-    """What one worker's journal says."""
-
-    arrived: Arrived | None
-    left: str
-    """Why it took no more runs; empty while it may."""
 
 
 class Journals(msgspec.Struct, frozen=True, kw_only=True):
     """The news of all open submissions."""
 
     events: tuple[Started | Ended, ...]
-    """Starts and ends that the ledger does not have, in each worker's order."""
-    workers: dict[tuple[str, int], WorkerView]
-    """(token, index) → the newest worker of that task."""
+    """Starts and ends that the ledger does not have, in each worker's order; a success only where its proof lies on disk."""
 
 
 def read_journals(paths: GridPaths, records: Records) -> Journals:
     """Read the journals of submissions with unfinished runs; of arrays, only those of tasks that are not done."""
-    events: list[Started | Ended] = []
-    workers: dict[tuple[str, int], WorkerView] = {}
+    return Journals(events=tuple(line for line in _told(paths, records) if _is_news(line, records) and _is_proven(line, paths)))
+
+
+def _told(paths: GridPaths, records: Records) -> Iterator[Started | Ended]:
     for submission in records.submissions.values():
         unfinished = records.unfinished_rows(submission)
-        if not unfinished:
-            continue
-        for index, lines in _journals(paths.submission(submission.token), None if submission.listed else unfinished):
-            workers[submission.token, index] = _view(lines)
-            events.extend(line for line in lines if isinstance(line, Started | Ended) and _is_news(line, records))
-    return Journals(events=tuple(events), workers=workers)
+        if unfinished:
+            for line in _lines(paths.submission(submission.token), None if submission.listed else unfinished):
+                if isinstance(line, Started | Ended):
+                    yield line
 
 
-def _journals(paths: SubmissionPaths, wanted: set[int] | None) -> Iterator[tuple[int, list[JournalLine]]]:
-    """Yield (index, lines) of the wanted tasks' journals, None: of all; a task's restarts follow each other."""
+def _lines(paths: SubmissionPaths, wanted: set[int] | None) -> Iterator[JournalLine]:
+    """Yield the lines of the wanted tasks' journals, None: of all; a task's restarts follow each other."""
     for index, restart in sorted(_journal_names(paths)):
         if wanted is None or index in wanted:
-            yield index, list(read_lines(paths.journal(index, restart), decode_journal_line))
+            yield from read_lines(paths.journal(index, restart), decode_journal_line)
 
 
 def _journal_names(paths: SubmissionPaths) -> Iterator[tuple[int, int]]:
@@ -60,17 +51,6 @@ def _journal_names(paths: SubmissionPaths) -> Iterator[tuple[int, int]]:
         match = _JOURNAL.fullmatch(name)
         if match:
             yield int(match[1]), int(match[2] or 0)
-
-
-def _view(lines: Iterable[JournalLine]) -> WorkerView:
-    arrived = None
-    left = ""
-    for line in lines:
-        if isinstance(line, Arrived):
-            arrived = line
-        elif isinstance(line, Left):
-            left = line.reason
-    return WorkerView(arrived=arrived, left=left)
 
 
 def _is_news(line: Started | Ended, records: Records) -> bool:
@@ -83,3 +63,13 @@ def _is_news(line: Started | Ended, records: Records) -> bool:
     if isinstance(line, Started):
         return known is None
     return known is None or known.ended_at is None
+
+
+def _is_proven(line: Started | Ended, paths: GridPaths) -> bool:
+    """Say whether a success has the very result.json that its worker found valid; what is no success needs no proof."""
+    if isinstance(line, Started) or line.state is not State.COMPLETED:
+        return True
+    try:
+        return sha256(read_whole(paths.result(line.run, line.attempt, line.restart))) == line.sha256
+    except (FileNotFoundError, NotADirectoryError):
+        return False

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 import msgspec
@@ -19,11 +20,11 @@ from orchestrator.store.events import LedgerEvent
 from orchestrator.store.files import read_json, write_atomic
 from orchestrator.store.layout import GridPaths
 from orchestrator.store.ledger import read_records
-from orchestrator.store.records import Records
+from orchestrator.store.records import Records, SubmissionRecord
 from orchestrator.watchdog.journals import read_journals
-from orchestrator.watchdog.observe import Absences, Patience, Proof, Proven, blocked_by_prepare, observe
+from orchestrator.watchdog.observe import Absences, Patience, Proof, Proven, bad_end_of, blocked_by_prepare, observe
 from orchestrator.worker.outcome import read_result
-from orchestrator.worker.prepare import failure
+from orchestrator.worker.prepared import failure, is_done
 
 
 @dataclass(frozen=True)
@@ -80,22 +81,28 @@ class Look(msgspec.Struct, frozen=True, kw_only=True):
     """The ledger's records with the new events taken in; what is true now."""
     events: tuple[LedgerEvent, ...]
     """What the ledger does not have yet."""
+    asked: tuple[str, ...]
+    """The submissions that the scheduler was asked about."""
     snapshot: Snapshot
     absences: Absences
 
 
-def look(grid: OpenGrid, site: Site, *, records: Records | None = None, now: float | None = None) -> Look:
-    """Look at everything once; writes nothing. `records` are those under the pen, else they are read."""
+def look(grid: OpenGrid, site: Site, *, records: Records | None = None, now: float | None = None, snapshot: Snapshot | None = None) -> Look:
+    """Look at everything once; writes nothing. `records` are those under the pen, else they are read.
+
+    `snapshot`: what the scheduler said a moment ago; without it, it is asked.
+    """
     now = time.time() if now is None else now
     paths = grid.paths
     known = read_records(paths) if records is None else records
-    snapshot = ask(known, site.scheduler, now)
+    asked = live_tokens(known)
+    snapshot = snapshot or ask(known, site.scheduler, now)
     patience = Patience(settle_s=site.profile.settle_s, absent_s=site.profile.absent_s)
     before = read_json(paths.absent, Absences) or Absences()
-    blocked = blocked_by_prepare(known, _prepare_of(grid), lambda digest: failure(paths.prepare(digest)), now)
+    blocked = blocked_by_prepare(known, _prepare_of(grid), _prepare_failure(paths, known, snapshot, patience), now)
     view = known.copy().apply(blocked)  # first: Slurm cancels what depends on a failed job, and that is no person's wish
     events, absences, view = observe(view, read_journals(paths, view), snapshot, _prover(paths), patience, before)
-    return Look(records=view, events=(*blocked, *events), snapshot=snapshot, absences=absences)
+    return Look(records=view, events=(*blocked, *events), asked=tuple(asked), snapshot=snapshot, absences=absences)
 
 
 def ask(records: Records, scheduler: Scheduler, now: float) -> Snapshot:
@@ -104,7 +111,17 @@ def ask(records: Records, scheduler: Scheduler, now: float) -> Snapshot:
     if not tokens:
         return Snapshot(taken_at=now, queue_ok=True, accounting_ok=True, tasks={})
     since = min(records.submissions[token].at for token in tokens)
-    return scheduler.snapshot(tokens, since=since, now=now, open_tasks={token: open_tasks(records, token) for token in tokens})
+    snapshot = scheduler.snapshot(tokens, since=since, now=now, open_tasks={token: open_tasks(records, token) for token in tokens})
+    unseen = [told for token in tokens if token not in snapshot.tasks and (told := _elsewhere(records.submissions[token]))]
+    return msgspec.structs.replace(snapshot, queue_ok=False, notes=(*snapshot.notes, *unseen)) if unseen else snapshot
+
+
+def _elsewhere(submission: SubmissionRecord) -> str:
+    """Return a sentence for local workers of another host that have not written yet: nobody here can tell whether they live."""
+    named = read_job_id(submission.job_id)
+    if named is None or named[0] == os.uname().nodename:
+        return ""
+    return f"{submission.token}: its workers were started on {named[0]} and have not written yet; look from there"
 
 
 def open_tasks(records: Records, token: str) -> list[int]:
@@ -126,6 +143,20 @@ def save_absences(paths: GridPaths, absences: Absences) -> None:
     """Remember what no source named, for the next look; a derived file."""
     if absences.since or paths.absent.exists():
         write_atomic(paths.absent, msgspec.json.encode(absences), durable=False)
+
+
+def _prepare_failure(paths: GridPaths, records: Records, snapshot: Snapshot, patience: Patience) -> Callable[[str], str | None]:
+    """Return what tells of a prepare command, by its hash, why it failed: its log, else the end of its newest job."""
+    jobs = {job.reason.removeprefix(PREPARE): job for job in records.submissions.values() if job.reason.startswith(PREPARE) and job.job_id}
+
+    def failed(digest: str) -> str | None:
+        folder = paths.prepare(digest)
+        told = failure(folder)
+        if told is not None or digest not in jobs or is_done(folder):
+            return told
+        return bad_end_of(jobs[digest], snapshot, patience)
+
+    return failed
 
 
 def _prover(paths: GridPaths) -> Proof:

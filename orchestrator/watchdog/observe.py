@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from typing import NamedTuple
 
 import msgspec
 
 from orchestrator.cluster.scheduler import Snapshot, TaskRow, TaskState
-from orchestrator.store.events import Changed, Ended, LedgerEvent, Number, Started
+from orchestrator.store.events import Changed, Ended, LedgerEvent, Number
 from orchestrator.store.records import Attempt, Record, Records, SubmissionRecord
 from orchestrator.store.states import Cause, State
 from orchestrator.watchdog.journals import Journals
@@ -48,9 +48,6 @@ class Absences(msgspec.Struct, frozen=True, kw_only=True):
 
 MIN_LOOKS = 3
 
-DEPENDENCY = "Dependency"
-"""Slurm's reason for a task that it cancelled itself, with --kill-on-invalid-dep: its prepare job failed. No person did."""
-
 WORDS: dict[str, tuple[State, Cause]] = {
     "OUT_OF_MEMORY": (State.FAILED, Cause.HOST_OOM),
     "TIMEOUT": (State.INTERRUPTED, Cause.TIMEOUT),
@@ -59,9 +56,8 @@ WORDS: dict[str, tuple[State, Cause]] = {
     "NODE_FAIL": (State.INTERRUPTED, Cause.NODE_FAILURE),
     "BOOT_FAIL": (State.INTERRUPTED, Cause.NODE_FAILURE),
     "REVOKED": (State.INTERRUPTED, Cause.PREEMPTED),
-    "CANCELLED": (State.CANCELLED, Cause.CANCELLED),
 }
-"""How a task's end counts for the run that it was computing and that left no end of its own."""
+"""How a task's end counts for the run that it was computing and that left no end of its own; CANCELLED depends on by whom."""
 
 
 class Observation(NamedTuple):
@@ -75,55 +71,47 @@ class Observation(NamedTuple):
     """The records with the events taken in."""
 
 
-def observe(
-    records: Records, journals: Journals, snapshot: Snapshot, proof: Proof, patience: Patience, absences: Absences
-) -> Observation:
+def observe(records: Records, journals: Journals, snapshot: Snapshot, proof: Proof, patience: Patience, absences: Absences) -> Observation:
     """Return what the evidence adds to `records`, which is not changed.
 
     The order of trust: a proof of success, a worker's own words, the scheduler's word for a task that ended and
     has had time to settle. What no healthy source names is given time; "unknown" is never an end.
     """
-    events: list[LedgerEvent] = list(_journalled(journals, proof))
+    events: list[LedgerEvent] = list(journals.events)
     view = records.copy().apply(events)
+    evidence = _Evidence(snapshot, proof, patience, absences)
     missing: dict[str, tuple[float, int]] = {}
     judged: list[LedgerEvent] = []
     for record in view.runs.values():
         submission = view.submissions.get(record.token)
         if record.is_alive and submission is not None and not submission.is_open:
-            judged.extend(_judge(record, submission, snapshot, proof, patience, absences, missing))
+            judged.extend(_judge(record, submission, evidence, missing))
         elif record.state is State.INTERRUPTED:
-            judged.extend(_scancelled(record, snapshot))
+            judged.extend(_scancelled(record, view, snapshot))
     kept = Absences(since={key: since for key, (since, _) in missing.items()}, looks={key: looks for key, (_, looks) in missing.items()})
     return Observation(events=[*events, *judged], absences=kept, records=view.apply(judged))
 
 
-def _journalled(journals: Journals, proof: Proof) -> Iterator[Started | Ended]:
-    """Pass on what workers wrote; a success counts only with its result.json."""
-    for event in journals.events:
-        if isinstance(event, Ended) and event.state is State.COMPLETED:
-            proven = proof(event.run, event.attempt, event.restart)
-            if proven is not None and proven.sha256 == event.sha256:
-                yield event
-        else:
-            yield event
+class _Evidence(NamedTuple):
+    """What a judgement looks at, the same for all runs."""
+
+    snapshot: Snapshot
+    proof: Proof
+    patience: Patience
+    absences: Absences
 
 
 def _judge(
-    record: Record,
-    submission: SubmissionRecord,
-    snapshot: Snapshot,
-    proof: Proof,
-    patience: Patience,
-    absences: Absences,
-    missing: dict[str, tuple[float, int]],
+    record: Record, submission: SubmissionRecord, evidence: _Evidence, missing: dict[str, tuple[float, int]]
 ) -> Iterator[LedgerEvent]:
-    """Yield the end of a run whose task is gone, if it is surely gone."""
+    """Yield the end of a run whose task is gone, if it is surely gone; what no source names is noted in `missing`."""
+    snapshot, proof, patience, absences = evidence
     rows = _tasks_of(record, submission, snapshot)
     now = snapshot.taken_at
     if any(row.state is not TaskState.ENDED for row in rows):
         return
-    if rows and _is_settled(rows, patience, now):
-        yield _end(record, rows, proof, now)
+    if rows and is_settled(rows, patience, now):
+        yield _end(record, rows, proof, now, ours=_is_recalled(record, submission))
         return
     if rows or not snapshot.queue_ok:
         return
@@ -135,10 +123,28 @@ def _judge(
 
 
 def _is_out_of_array(record: Record, submission: SubmissionRecord, snapshot: Snapshot) -> bool:
-    """Say whether both sources know the array and not this task: Slurm keeps no record of one that scancel took out while it waited."""
-    if record.state is not State.QUEUED or submission.listed:
+    """Say whether the queue holds the array and not this task: Slurm keeps no record of one that scancel took out while it waited.
+
+    A controller that forgot its jobs holds none of the array's tasks; then nobody cancelled anything.
+    """
+    if record.state is not State.QUEUED or submission.listed or not snapshot.accounting_ok or _is_recalled(record, submission):
         return False
-    return snapshot.accounting_ok and bool(snapshot.tasks.get(submission.token))
+    return any(row.state is not TaskState.ENDED for row in snapshot.tasks.get(submission.token, {}).values())
+
+
+def _is_recalled(record: Record, submission: SubmissionRecord) -> bool:
+    """Say whether we cancelled the run's task ourselves."""
+    return record.token == submission.token and record.index in submission.recalled
+
+
+def is_by_a_person(row: TaskRow) -> bool:
+    """Say whether somebody cancelled the task: accounting names who, the queue alone names no reason.
+
+    Slurm itself cancels what waits for a job that failed (reason Dependency), and accounting what a controller forgot.
+    """
+    if row.state is not TaskState.ENDED or row.word != "CANCELLED":
+        return False
+    return row.reason.startswith("by ") if row.source == "sacct" else not row.reason.startswith("Dependency")
 
 
 def _left_its_array(record: Record, now: float) -> Changed:
@@ -159,25 +165,29 @@ def _tasks_of(record: Record, submission: SubmissionRecord, snapshot: Snapshot) 
     return [own] if own else []
 
 
-def _scancelled(record: Record, snapshot: Snapshot) -> Iterator[Changed]:
+def _scancelled(record: Record, records: Records, snapshot: Snapshot) -> Iterator[Changed]:
     """Yield the cancellation of a run whose worker was told to end, when the scheduler says that a person ended its task.
 
     The worker cannot tell: a preemption, the time limit and scancel all reach it as SIGTERM.
     """
     attempt = record.current
-    row = snapshot.task(attempt.token, attempt.index) if attempt else None
-    told_to_end = record.cause in (Cause.PREEMPTED, Cause.TIMEOUT)
-    if told_to_end and row is not None and row.state is TaskState.ENDED and row.word == "CANCELLED":
+    if attempt is None or record.cause not in (Cause.PREEMPTED, Cause.TIMEOUT):
+        return
+    row, submission = snapshot.task(attempt.token, attempt.index), records.submissions.get(attempt.token)
+    ours = submission is not None and attempt.index in submission.recalled
+    if row is not None and is_by_a_person(row) and not ours:
         reason = f"its task was cancelled {row.reason}".strip()
         yield Changed(at=snapshot.taken_at, run=record.id, state=State.CANCELLED, cause=Cause.CANCELLED, reason=reason)
 
 
-def _is_settled(rows: list[TaskRow], patience: Patience, now: float) -> bool:
+def is_settled(rows: Collection[TaskRow], patience: Patience, now: float) -> bool:
+    """Say whether these tasks ended so long ago that no word of them is under way any more."""
     newest = max(row.ended_at or 0.0 for row in rows)
     return now - newest >= patience.settle_s
 
 
-def _end(record: Record, rows: list[TaskRow], proof: Proof, now: float) -> LedgerEvent:
+def _end(record: Record, rows: list[TaskRow], proof: Proof, now: float, *, ours: bool = False) -> LedgerEvent:
+    """Return what became of a run whose tasks are gone. `ours`: we cancelled its task ourselves."""
     attempt = record.current
     ended_at = (rows[0].ended_at if rows else None) or now
     for earlier in reversed(record.attempts):
@@ -185,8 +195,8 @@ def _end(record: Record, rows: list[TaskRow], proof: Proof, now: float) -> Ledge
         if proven is not None:
             return _success(record.id, earlier, proven, ended_at)
     if record.state is State.QUEUED or attempt is None:
-        return _never_started(record, rows, now)
-    state, cause = _cause(rows)
+        return _never_started(record, rows, now, ours=ours)
+    state, cause = _cause(rows, ours=ours)
     said = f"{rows[0].word} ({rows[0].source})" if rows else "no source names its task any more"
     return Ended(
         at=ended_at,
@@ -217,24 +227,40 @@ def _success(run_id: str, attempt: Attempt, proven: Proven, at: float) -> Ended:
     )
 
 
-def _cause(rows: list[TaskRow]) -> tuple[State, Cause]:
+def _cause(rows: list[TaskRow], *, ours: bool) -> tuple[State, Cause]:
     if not rows:
         return State.INTERRUPTED, Cause.LOST
     if rows[0].oom:
         return WORDS["OUT_OF_MEMORY"]
+    if is_by_a_person(rows[0]) and not ours:
+        return State.CANCELLED, Cause.CANCELLED
     return WORDS.get(rows[0].word, (State.INTERRUPTED, Cause.LOST))
 
 
-def _never_started(record: Record, rows: list[TaskRow], now: float) -> Changed:
-    if rows and all(row.word == "CANCELLED" and not row.reason.startswith(DEPENDENCY) for row in rows):
+def _never_started(record: Record, rows: list[TaskRow], now: float, *, ours: bool) -> Changed:
+    if rows and not ours and all(map(is_by_a_person, rows)):
         reason = f"its task was cancelled while it waited {rows[0].reason}".strip()
         return Changed(at=now, run=record.id, state=State.CANCELLED, cause=Cause.CANCELLED_BEFORE_START, reason=reason)
     said = f"its task ended as {rows[0].word}" if rows else "no source names its task"
     return Changed(at=now, run=record.id, state=State.INTERRUPTED, cause=Cause.NEVER_STARTED, reason=f"{said}, and it never started")
 
 
+def bad_end_of(job: SubmissionRecord, snapshot: Snapshot, patience: Patience) -> str | None:
+    """Return how the job of a prepare command ended, when that means it will not succeed by itself; None else.
+
+    Preemption and a lost node are no fault of the command: it is submitted again with the runs that wait for it.
+    """
+    rows = snapshot.tasks.get(job.token, {}).values()
+    if not rows or any(row.state is not TaskState.ENDED for row in rows) or not is_settled(rows, patience, snapshot.taken_at):
+        return None
+    row = next(iter(rows))
+    if is_by_a_person(row) or row.oom or row.word in ("FAILED", "TIMEOUT", "DEADLINE"):
+        return f"its job {job.job_id} ended as {'OUT_OF_MEMORY' if row.oom else row.word}"
+    return None
+
+
 def blocked_by_prepare(records: Records, prepare_of: Mapping[str, str], failure: Callable[[str], str | None], now: float) -> list[Changed]:
-    """Return the events for queued runs whose prepare command failed; `failure` maps its hash to the log's last lines."""
+    """Return the events for queued runs whose prepare command failed; `failure` maps its hash to what is known of it."""
     told: dict[str, str | None] = {}
     events = []
     for record in records.runs.values():

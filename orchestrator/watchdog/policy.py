@@ -2,14 +2,21 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
+from itertools import takewhile
+
 import msgspec
 
 from orchestrator.cluster.scheduler import Snapshot, TaskState
-from orchestrator.store.records import Record, Records
+from orchestrator.store.records import Record, Records, SubmissionRecord
 from orchestrator.store.states import State
 
 MAX_INTERRUPTIONS = 3
 """A run is taken up again this often without a person asking."""
+
+
+REFUSED_WAIT_S, REFUSED_MOST_S = 60.0, 3600.0
+"""After a refusal the next try waits so long; twice as long after each further one in a row, up to the second figure."""
 
 
 class Decision(msgspec.Struct, frozen=True, kw_only=True):
@@ -32,6 +39,16 @@ def decide(record: Record, snapshot: Snapshot) -> Decision | None:
     cause = record.cause.value if record.cause else "interrupted"
     reason = f"{cause}, interruption {record.interruptions} of at most {MAX_INTERRUPTIONS}"
     return Decision(id=f"{record.id}-{record.attempt}-requeue", run=record.id, action="requeue", reason=reason)
+
+
+def wait_after_refusal(submissions: Collection[SubmissionRecord], now: float) -> float:
+    """Return for how long nothing is to be submitted, as the scheduler refused the newest submissions; 0: it may be [s]."""
+    newest_first = sorted((one for one in submissions if one.job_id or one.refused), key=lambda one: -one.at)
+    refused = list(takewhile(lambda one: bool(one.refused), newest_first))
+    if not refused:
+        return 0.0
+    wait = min(REFUSED_MOST_S, REFUSED_WAIT_S * 2.0 ** min(20, len(refused) - 1))
+    return max(0.0, refused[0].at + wait - now)
 
 
 def held_runs(records: Records, snapshot: Snapshot) -> set[str]:

@@ -10,14 +10,12 @@ from pathlib import Path
 import msgspec
 
 from orchestrator.cluster.scheduler import ArrayRequest, Snapshot
-from orchestrator.grid.manifest import Manifest
-from orchestrator.launch.apply import Draft, next_version, write_draft
+from orchestrator.launch.apply import Draft, renew, write_draft
 from orchestrator.launch.commit import array_request, new_token
 from orchestrator.launch.launch import commit_launch, count_live, make_template, plan_launch
 from orchestrator.launch.opened import OpenGrid, Settings
-from orchestrator.launch.plan import Plan, sort_runs
+from orchestrator.launch.plan import Plan
 from orchestrator.store.ledger import Pen, take_pen
-from orchestrator.store.records import Records
 from orchestrator.watchdog.look import Site, ask, look
 from orchestrator.watchdog.policy import held_runs
 from orchestrator.watchdog.watch import record_under, settle_open
@@ -53,7 +51,7 @@ def propose(draft: Draft, site: Site, *, adopt: bool = True) -> Proposal:
     live: Mapping[str, int] = {}
     if draft.paths.applied_versions():
         seen = look(OpenGrid(draft.paths), site)
-        draft = _with_records(draft, draft.kept, seen.records, held_runs(seen.records, seen.snapshot))
+        draft = renew(draft, draft.kept, seen.records, held_runs(seen.records, seen.snapshot))
         live = count_live(seen.snapshot)
     plan = plan_launch(draft, site.profile, site.scheduler, live, now=time.time(), adopt=adopt)
     resources = {manifest.resources for manifest in draft.runs.to_submit}
@@ -93,13 +91,7 @@ def _bring_up_to_date(pen: Pen, draft: Draft, site: Site, sleep: Callable[[float
 
 def refresh(draft: Draft, pen: Pen, held: Collection[str] = ()) -> Draft:
     """Return the draft held against the records and manifests as they are under the pen."""
-    version, is_new = next_version(draft.paths, draft.text)  # another launch may have applied its own meanwhile
-    renewed = msgspec.structs.replace(draft, version=version, is_new_version=is_new)
-    return _with_records(renewed, OpenGrid(draft.paths).manifests, pen.records, held)
-
-
-def _with_records(draft: Draft, kept: Mapping[str, Manifest], records: Records, held: Collection[str]) -> Draft:
-    return msgspec.structs.replace(draft, kept=kept, records=records, runs=sort_runs(draft.today, kept, records, held))
+    return renew(draft, OpenGrid(draft.paths).manifests, pen.records, held)
 
 
 def expand_only(draft: Draft) -> None:

@@ -10,23 +10,27 @@ import msgspec
 
 from orchestrator.cluster.scheduler import Snapshot, TaskRow, TaskState
 from orchestrator.grid.manifest import Manifest
-from orchestrator.launch.apply import Draft, read_draft, write_draft
+from orchestrator.launch.apply import Draft, make_draft, write_draft
 from orchestrator.launch.commit import open_intents, take_up
 from orchestrator.launch.launch import count_live
 from orchestrator.launch.opened import OpenGrid
 from orchestrator.launch.plan import free_slots, tell_waiting
-from orchestrator.store.errors import ClusterError
-from orchestrator.store.events import Changed, Decided, Looked, Throttled
-from orchestrator.store.ledger import Pen, read_records, take_pen
-from orchestrator.store.records import WATCH, Records, SubmissionRecord
+from orchestrator.store.errors import ChangeRefused, ClusterError
+from orchestrator.store.events import Decided, Looked, Recalled, Throttled
+from orchestrator.store.ledger import Pen, take_pen
+from orchestrator.store.records import WATCH, Records
 from orchestrator.store.states import State
 from orchestrator.watchdog.act import Submittal, plan_submittal, submit, write_wish
-from orchestrator.watchdog.look import Look, Site, ask, look, save_absences
-from orchestrator.watchdog.policy import decide, may_go_on
+from orchestrator.watchdog.look import Look, Site, ask, live_tokens, look, save_absences
+from orchestrator.watchdog.policy import decide, may_go_on, wait_after_refusal
 from orchestrator.watchdog.throttle import Move, Throttle, plan_move, raise_throttles
 from orchestrator.worker.claim import Wish
 
 Sleep = Callable[[float], None]
+
+FRESH_S = 10.0
+"""What the scheduler said is believed so long, when the pen was taken meanwhile."""
+
 
 class Round(msgspec.Struct, frozen=True, kw_only=True):
     """What one round of watching did; every entry is a sentence."""
@@ -44,16 +48,22 @@ def record(grid: OpenGrid, site: Site, *, wait_s: float = 60.0) -> Look:
         save_absences(grid.paths, seen.absences)
         return seen
     with take_pen(grid.paths, lease_s=site.profile.lease_s, wait_s=wait_s) as pen:
-        return record_under(pen, grid, site)
+        return record_under(pen, grid, site, before=seen)
 
 
-def record_under(pen: Pen, grid: OpenGrid, site: Site) -> Look:
-    """Look and record, with the pen in hand."""
-    seen = look(grid, site, records=pen.records, now=pen.clock())
+def record_under(pen: Pen, grid: OpenGrid, site: Site, *, before: Look | None = None) -> Look:
+    """Look and record, with the pen in hand. `before`: a look without it; what the scheduler said then may still hold."""
+    snapshot = before.snapshot if before and _still_holds(before, pen) else None
+    seen = look(grid, site, records=pen.records, now=pen.clock(), snapshot=snapshot)
     if seen.events:
         pen.write(*seen.events, Looked(at=pen.clock(), sources=_sources(seen.snapshot)))
     save_absences(grid.paths, seen.absences)
     return seen
+
+
+def _still_holds(seen: Look, pen: Pen) -> bool:
+    """Say whether the scheduler's answer is fresh, and about all that must be asked about."""
+    return pen.clock() - seen.snapshot.taken_at <= FRESH_S and set(live_tokens(pen.records)) <= set(seen.asked)
 
 
 def _sources(snapshot: Snapshot) -> tuple[str, ...]:
@@ -65,15 +75,16 @@ def watch_once(grid: OpenGrid, site: Site, *, sleep: Sleep = time.sleep, wait_s:
     seen = look(grid, site)
     draft = _draft_of_runs_that_waited(grid)
     waiting = tuple(tell_waiting(draft.waiting)) if draft else ()
-    if not seen.events and not _has_work(grid, seen, site) and not (draft and draft.runs.new):
+    if not seen.events and not _has_work(grid, seen, site) and not (draft and draft.runs.new):  # waiting alone is no work
         save_absences(grid.paths, seen.absences)
         return Round(look=seen, told=(), waiting=waiting)
     with take_pen(grid.paths, lease_s=site.profile.lease_s, wait_s=wait_s) as pen:
-        seen = record_under(pen, grid, site)
+        seen = record_under(pen, grid, site, before=seen)
         told = [*_cancel_twins(pen, seen.snapshot, site), *settle_open(pen, seen.snapshot, site, sleep)]
         told += _add_runs_that_waited(pen, grid)
         told += _fill(pen, grid, site, seen.snapshot)
-    return Round(look=msgspec.structs.replace(seen, records=read_records(grid.paths)), told=tuple(told), waiting=waiting)
+        records = pen.records
+    return Round(look=msgspec.structs.replace(seen, records=records), told=tuple(told), waiting=waiting)
 
 
 def _has_work(grid: OpenGrid, seen: Look, site: Site) -> bool:
@@ -81,7 +92,7 @@ def _has_work(grid: OpenGrid, seen: Look, site: Site) -> bool:
         return False
     if open_intents(seen.records.submissions.values()) or _waiting_twins(seen.snapshot):
         return True
-    return bool(_to_submit(grid, seen.records, seen.snapshot)) or any(_to_widen(grid, seen.records, seen.snapshot))
+    return _plan_filling(grid, site, seen.records, seen.snapshot) is not None
 
 
 def _cancel_twins(pen: Pen, snapshot: Snapshot, site: Site) -> list[str]:
@@ -110,36 +121,51 @@ def _draft_of_runs_that_waited(grid: OpenGrid) -> Draft | None:
     """Return what the grid file asks for now; None for a grid whose runs need no other's result."""
     if not grid.spec.has_needs or grid.settings is None:
         return None
-    return read_draft(grid.newest_file, grid.paths.dir.parent, project=Path(grid.settings.cwd), accept_defaults=True)
+    return make_draft(grid.spec, grid.paths.dir.parent, project=Path(grid.settings.cwd), accept_defaults=True)
 
 
 def _add_runs_that_waited(pen: Pen, grid: OpenGrid) -> list[str]:
-    """Make the runs whose `needs:` have been met since the launch."""
+    """Make the runs whose `needs:` have been met since the launch. Runs are added only: to leave some out is a person's launch."""
     draft = _draft_of_runs_that_waited(grid)
-    if draft is None or not draft.runs.new:
+    if draft is None or grid.settings is None or not draft.runs.new:
         return []
-    write_draft(pen, draft)
+    version = grid.settings.version
+    new = tuple(msgspec.structs.replace(manifest, version=version) for manifest in draft.runs.new)
+    runs = msgspec.structs.replace(draft.runs, new=new, orphans=(), revived=())
+    write_draft(pen, msgspec.structs.replace(draft, version=version, is_new_version=False, runs=runs))
     grid.__dict__.pop("manifests", None)
-    return [f"{len(draft.runs.new)} runs have what they waited for"]
+    return [f"{len(new)} run{'s have' if len(new) > 1 else ' has'} now what was waited for"]
 
 
 def _fill(pen: Pen, grid: OpenGrid, site: Site, snapshot: Snapshot) -> list[str]:
-    """Submit interrupted runs and those that waited for a slot; slots that are left go to arrays that lag behind."""
+    """Use free slots: first for runs that wait, then for arrays that lag behind."""
+    filling = _plan_filling(grid, site, pen.records, snapshot)
+    if isinstance(filling, Submittal):
+        told = _decided(pen, filling, snapshot)
+        submit(pen, grid, filling, site, snapshot, reason=WATCH)
+        return told
+    if isinstance(filling, Move):
+        return _take_back(pen, site, filling, snapshot)
+    return _widen(pen, site, filling or [])
+
+
+def _plan_filling(grid: OpenGrid, site: Site, records: Records, snapshot: Snapshot) -> Submittal | Move | list[Throttle] | None:
+    """Decide how free slots are used: runs to submit, else runs to move, else arrays to widen; None: not at all, or not now."""
     if grid.settings is None or not snapshot.queue_ok:
-        return []
-    submittal = plan_submittal(grid, _to_submit(grid, pen.records, snapshot), pen.records, snapshot, site)
-    if not submittal.runs:
-        throttles, move = _to_widen(grid, pen.records, snapshot)
-        return _take_back(pen, site, move, snapshot) if move else _widen(pen, site, throttles)
-    told = _decided(pen, submittal, snapshot)
-    submit(pen, grid, submittal, site, snapshot, reason=WATCH)
-    return told
+        return None
+    wanted = _to_submit(grid, records, snapshot)
+    if wanted and not wait_after_refusal(records.submissions.values(), snapshot.taken_at):
+        submittal = plan_submittal(grid, wanted, records, snapshot, site)
+        if submittal.runs:
+            return submittal
+    throttles, move = _to_widen(grid, records, snapshot)
+    return move or throttles or None
 
 
 def _to_submit(grid: OpenGrid, records: Records, snapshot: Snapshot) -> list[Manifest]:
     """Return the runs to submit: interrupted ones that policy takes up, and planned ones of the newest grid file."""
     chosen = []
-    for run_id, manifest in grid.manifests.items():
+    for run_id, manifest in grid.launched().items():
         record = records.get(run_id)
         waits = record.state is State.PLANNED and run_id not in records.orphans and not (record.attempt and may_go_on(record, snapshot))
         if waits or decide(record, snapshot) is not None:
@@ -171,8 +197,10 @@ def _widen(pen: Pen, site: Site, throttles: Sequence[Throttle]) -> list[str]:
         pen.check()
         try:
             site.scheduler.set_throttle(throttle.job_id, throttle.tasks)
-        except ClusterError as error:
+        except ChangeRefused as error:
             pen.write(Throttled(at=pen.clock(), token=throttle.token, max_parallel=before, refused=True))
+            told.append(f"{throttle.token}: {error}")
+        except ClusterError as error:  # it may be as wide as we asked: that is how it counts
             told.append(f"{throttle.token}: {error}")
         else:
             told.append(f"{throttle.token}: {throttle.tasks} tasks at once from now on, for others have drained")
@@ -185,19 +213,10 @@ def _take_back(pen: Pen, site: Site, move: Move, snapshot: Snapshot) -> list[str
     The wish comes first: a task that starts meanwhile finds it, and leaves its run alone.
     """
     submission = pen.records.submissions[move.token]
-    rows = [row for row in move.rows if _is_untouched(pen.records, submission, row)]
-    runs = [submission.runs[row] for row in rows]
-    for run_id, attempt in runs:
+    rows = tuple(row for row in move.rows if pen.records.waiting_in(submission, row))
+    for run_id, attempt in (submission.runs[row] for row in rows):
         write_wish(pen.paths, run_id, Wish(wish="requeue", by=WATCH, at=pen.clock(), through=attempt))
-    reason = "taken out of an array that lags behind"
-    pen.write(*(Changed(at=pen.clock(), run=run_id, state=State.PLANNED, reason=reason) for run_id, _ in runs))
+    pen.write(Recalled(at=pen.clock(), token=move.token, rows=rows))
     pen.check()
     site.scheduler.cancel([snapshot.tasks[move.token][row] for row in rows])
-    return [f"{move.token}: {len(runs)} of its waiting runs move to free slots"]
-
-
-def _is_untouched(records: Records, submission: SubmissionRecord, row: int) -> bool:
-    """Say whether the run of a row still waits for just this task."""
-    run_id, attempt = submission.runs[row]
-    record = records.get(run_id)
-    return record.state is State.QUEUED and (record.token, record.attempt) == (submission.token, attempt)
+    return [f"{move.token}: moved to free slots: {len(rows)} of its waiting runs"]

@@ -6,6 +6,7 @@ import errno
 import re
 import traceback
 from collections.abc import Iterator, Sequence
+from functools import cache
 from pathlib import Path
 
 import msgspec
@@ -17,63 +18,60 @@ MESSAGE_LENGTH = 300
 EXCERPT_LINES = 12
 EXCERPT_LENGTH = 2000
 
-PHRASES: tuple[tuple[Cause, re.Pattern[str]], ...] = tuple(
-    (cause, re.compile("|".join(phrases)))
-    for cause, phrases in (
+PHRASES: tuple[tuple[Cause, tuple[str, ...]], ...] = (
+    (
+        Cause.GPU_OOM,  # RuntimeErrors by text: only new versions of torch have a type for it
         (
-            Cause.GPU_OOM,  # RuntimeErrors by text: only new versions of torch have a type for it
-            (
-                r"CUDA out of memory",
-                r"(CUDA|HIP) error: out of memory",
-                r"HIP out of memory",
-                r"CU(BLAS|DNN|SOLVER|SPARSE)_STATUS_ALLOC_FAILED",
-                r"CUFFT_ALLOC_FAILED",
-                r"CUDACachingAllocator\.cpp.*INTERNAL ASSERT FAILED",
-            ),
+            r"CUDA out of memory",
+            r"(CUDA|HIP) error: out of memory",
+            r"HIP out of memory",
+            r"CU(BLAS|DNN|SOLVER|SPARSE)_STATUS_ALLOC_FAILED",
+            r"CUFFT_ALLOC_FAILED",
+            r"CUDACachingAllocator\.cpp.*INTERNAL ASSERT FAILED",
         ),
+    ),
+    (
+        Cause.WORKER_OOM,  # a full /dev/shm is the memory of DataLoader children, not a disk
         (
-            Cause.WORKER_OOM,  # a full /dev/shm is the memory of DataLoader children, not a disk
-            (
-                r"DataLoader worker .*killed by signal: (Killed|Bus error)",
-                r"DataLoader worker .*exited unexpectedly",
-                r"insufficient shared memory",
-                r"unable to (open|resize|mmap).*(shared memory|/torch_)",
-            ),
+            r"DataLoader worker .*killed by signal: (Killed|Bus error)",
+            r"DataLoader worker .*exited unexpectedly",
+            r"insufficient shared memory",
+            r"unable to (open|resize|mmap).*(shared memory|/torch_)",
         ),
+    ),
+    (
+        Cause.GPU_FAULT,
         (
-            Cause.GPU_FAULT,
-            (
-                r"uncorrectable ECC",
-                r"\bXid\b",
-                r"unspecified launch failure",
-                r"GPU is lost",
-                r"CUDA driver error",
-                r"CUDA unknown error",
-                r"CUDA-capable device\(s\) is/are busy",
-                r"hardware stack error",
-                r"NVLink",
-            ),
+            r"uncorrectable ECC",
+            r"\bXid\b",
+            r"unspecified launch failure",
+            r"GPU is lost",
+            r"CUDA driver error",
+            r"CUDA unknown error",
+            r"CUDA-capable device\(s\) is/are busy",
+            r"hardware stack error",
+            r"NVLink",
         ),
-        (Cause.DISK_FULL, (r"No space left on device", r"Disk quota exceeded", r"errno = 28\b", r"errno = 122\b")),
+    ),
+    (Cause.DISK_FULL, (r"No space left on device", r"Disk quota exceeded", r"errno = 28\b", r"errno = 122\b")),
+    (
+        Cause.HOST_OOM,
         (
-            Cause.HOST_OOM,
-            (
-                r"DefaultCPUAllocator: (can't allocate|not enough) memory",
-                r"Cannot allocate memory",
-                r"Unable to allocate .* for an array",
-                r"std::bad_alloc",
-                r"^MemoryError",
-            ),
+            r"DefaultCPUAllocator: (can't allocate|not enough) memory",
+            r"Cannot allocate memory",
+            r"Unable to allocate .* for an array",
+            r"std::bad_alloc",
+            r"^MemoryError",
         ),
-        (Cause.IMPORT_ERROR, (r"^ModuleNotFoundError", r"^ImportError")),
-        (Cause.DIVERGED, (r"^FloatingPointError",)),
-        (
-            Cause.BAD_INPUT,
-            (r"^FileNotFoundError", r"No such file or directory", r"Unable to (synchronously )?open (object|file)"),
-        ),
-    )
+    ),
+    (Cause.IMPORT_ERROR, (r"^ModuleNotFoundError", r"^ImportError")),
+    (Cause.DIVERGED, (r"^FloatingPointError",)),
+    (
+        Cause.BAD_INPUT,
+        (r"^FileNotFoundError", r"No such file or directory", r"Unable to (synchronously )?open (object|file)"),
+    ),
 )
-"""The first that matches counts."""
+"""Regular expressions by cause; the first that matches counts."""
 
 
 class Failure(msgspec.Struct, frozen=True, kw_only=True):
@@ -141,7 +139,13 @@ def _by_type(error: BaseException) -> Cause:
 
 
 def _by_phrase(text: str) -> Cause:
-    return next((cause for cause, pattern in PHRASES if pattern.search(text)), Cause.ERROR)
+    return next((cause for cause, pattern in _patterns() if pattern.search(text)), Cause.ERROR)
+
+
+@cache
+def _patterns() -> tuple[tuple[Cause, re.Pattern[str]], ...]:
+    """Return PHRASES compiled, at the first failure: a task that goes well does not pay for it."""
+    return tuple((cause, re.compile("|".join(phrases))) for cause, phrases in PHRASES)
 
 
 def classify_log(text: str) -> Failure:

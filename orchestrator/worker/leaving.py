@@ -35,9 +35,9 @@ def leave(code: int, roots: Sequence[Path]) -> NoReturn:
 
 def forget_modules(roots: Sequence[Path]) -> None:
     """Drop the run's own modules, so that what only they hold is closed by its destructor."""
+    below = tuple(f"{root}{os.sep}" for root in roots)
     for name, module in reversed(list(sys.modules.items())):
-        file = getattr(module, "__file__", None)
-        if file and any(Path(file).is_relative_to(root) for root in roots):
+        if (getattr(module, "__file__", None) or "").startswith(below):
             del sys.modules[name]
             vars(module).clear()
 

@@ -11,49 +11,24 @@ from pathlib import Path
 import msgspec
 from filelock import FileLock
 
-from orchestrator.cluster.resources import Resources
 from orchestrator.store.files import make_dir, read_json, write_atomic
 from orchestrator.store.layout import PreparePaths
+from orchestrator.worker.prepared import PrepareResult, PrepareTask
 
 LOG_LINES = 5
 
 
-class PrepareTask(msgspec.Struct, frozen=True, kw_only=True):
-    """command.json: written by launch, read on the node."""
+def ensure(paths: PreparePaths, environ: dict[str, str], *, after_failure: bool = True) -> PrepareResult:
+    """Run the command unless it was done; processes of one host wait for each other. Returns its result, good or bad.
 
-    argv: tuple[str, ...]
-    resources: Resources = Resources()
-    cwd: str = ""
-    """Folder of the launch."""
-    code: str = ""
-    """Snapshot that comes first on PYTHONPATH, empty where the project itself is used."""
-
-
-class PrepareResult(msgspec.Struct, frozen=True, kw_only=True):
-    """result.json, or failed.json with the log's last lines."""
-
-    exit_code: int
-    seconds: float
-    log: str = ""
-
-
-def is_done(paths: PreparePaths) -> bool:
-    """Say whether the command ended well before."""
-    return read_json(paths.result, PrepareResult) is not None
-
-
-def failure(paths: PreparePaths) -> str | None:
-    """Return the last lines of a failed command; None when it did not fail."""
-    failed = read_json(paths.failed, PrepareResult)
-    return None if failed is None else f"exit code {failed.exit_code}: {failed.log}"
-
-
-def ensure(paths: PreparePaths, environ: dict[str, str]) -> PrepareResult:
-    """Run the command unless it was done; processes of one host wait for each other. Returns its result, good or bad."""
+    `after_failure=False`: one that failed is not tried again.
+    """
     make_dir(paths.dir)
     with FileLock(str(paths.lock)):
-        done = read_json(paths.result, PrepareResult)
-        return done if done is not None else _run(paths, environ)
+        known = read_json(paths.result, PrepareResult)
+        if known is None and not after_failure:
+            known = read_json(paths.failed, PrepareResult)
+        return known if known is not None else _run(paths, environ)
 
 
 def _run(paths: PreparePaths, environ: dict[str, str]) -> PrepareResult:
@@ -87,8 +62,8 @@ def _last_lines(log: Path) -> str:
 
 
 def main(argv: list[str]) -> int:
-    """Run the command of one folder; returns 1 when it failed."""
-    result = ensure(PreparePaths(Path(argv[0])), dict(os.environ))
+    """Run the command of one folder; returns 1 when it failed. A launch removes an old failure; one that stands is of this launch."""
+    result = ensure(PreparePaths(Path(argv[0])), dict(os.environ), after_failure=False)
     return int(result.exit_code != 0)
 
 

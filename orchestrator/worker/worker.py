@@ -16,7 +16,7 @@ import msgspec
 from orchestrator.cluster.resources import task_resources
 from orchestrator.grid.manifest import Manifest
 from orchestrator.store.errors import StoreError
-from orchestrator.store.events import Arrived, Ended, Left, Started
+from orchestrator.store.events import Arrived, Ended, Left, Ready, Started
 from orchestrator.store.layout import GridPaths, SubmissionPaths
 from orchestrator.store.process import current_process
 from orchestrator.store.states import Cause, State
@@ -25,7 +25,7 @@ from orchestrator.worker.diary import Diary
 from orchestrator.worker.environment import available_threads
 from orchestrator.worker.outcome import read_end
 from orchestrator.worker.place import Place
-from orchestrator.worker.prepare import is_done
+from orchestrator.worker.prepared import is_done
 from orchestrator.worker.processes import BLOCKED, Exit, Guard, exit_of, signal_group, spawn
 from orchestrator.worker.rows import candidates, limit
 from orchestrator.worker.running import Running
@@ -100,12 +100,7 @@ class Worker:
         return self._leave()
 
     def _arrive(self) -> None:
-        """Preload, decide how children are started, and open the journal."""
-        first = self._manifest(self._first.run)
-        loaded = {} if first is None or first.command else preload(self._submission.preload)
-        obstacle = why_not_fork() if self._submission.start == "fork" else "the grid asks for it"
-        self._fork = not obstacle
-        settle_memory()
+        """Say that we are there, preload, and decide how children are started."""
         arrived = Arrived(
             at=time.time(),
             host=self._me.host,
@@ -116,9 +111,15 @@ class Worker:
             restart=self._place.restart,
             job_id=self._place.job_id,
             gpus=tuple(filter(None, self._environ.get("CUDA_VISIBLE_DEVICES", "").split(","))),
-            preloaded={**loaded, "start": f"spawn: {obstacle}" if obstacle else "fork"},
         )
-        self._diary.write(arrived)
+        self._diary.write(arrived)  # before the libraries are loaded: others may look for us meanwhile
+        first = self._manifest(self._first.run)
+        loaded = {} if first is None or first.command else preload(self._submission.preload)
+        obstacle = why_not_fork() if self._submission.start == "fork" else "the grid asks for it"
+        self._fork = not obstacle
+        settle_memory()
+        ready = Ready(at=time.time(), preloaded=loaded, start=f"spawn: {obstacle}" if obstacle else "fork")
+        self._diary.write(ready, durable=False)
 
     def _prepare(self) -> None:
         """On this machine, run the prepare command that the runs wait for; on Slurm a job of its own has."""

@@ -25,6 +25,8 @@ GRIDS = [
     ("duplicate key", "entry: trial:quick\nconfig: {x: 1, x: 2}", ["g.yaml:3:", "x", "line 3"]),
     ("bad type", "entry: trial:quick\nresources: {mem_gb: lots}", ["g.yaml:3:", "resources.mem_gb", "'lots'", "Write mem_gb: 32"]),
     ("axis that nothing reads", "entry: trial:quick\nschema: schema:Config\ngrid: {size: [1]}", ["g.yaml:4:", "size", "Known: lr, x"]),
+    ("axis that is a slip", "entry: trial:quick\nconfig: {o: {lr: 1}}\ngrid: {o.lrr: [1]}", ["g.yaml:4:", "o.lrr", "[1]", "mean o.lr?"]),
+    ("every point excluded", "entry: trial:quick\ngrid: {x: [1]}\nexclude: [{x: 1}]", ["g.yaml:4:", "{'x': 1}", "drops 1", "Narrow"]),
     ("empty axis", "entry: trial:quick\ngrid: {x: []}", ["g.yaml:3:", "grid.x", "[]"]),
     ("zip of unequal lengths", "entry: trial:quick\nzip: [{a: [1, 2], b: [1]}]", ["g.yaml:3:", "a has 2, b has 1"]),
     ("module that cannot be found", "entry: nowhere:train", ["nowhere", "Check the spelling"]),
@@ -198,6 +200,20 @@ def test_sbatch_that_is_not_there_is_told(project: Project, bare_path: str) -> N
     assert not (project.folder / "runs").exists()
 
 
+UNREACHABLE = "slurm_load_ctl_conf error: Unable to contact slurm controller (connect failure)"
+
+
+def test_a_cluster_that_does_not_answer_is_told_with_the_way_out(project: Project) -> None:
+    grid = project.grid("quick", "config: {x: 1}")
+    for command in ("sbatch", "scontrol", "sinfo", "squeue", "sacct", "sacctmgr"):
+        project.stand_in(command, error=UNREACHABLE, code=1)
+    assert_refused(project.run("launch", grid, "--yes"), 1, ["Unable to contact slurm controller", "--profile local"])
+    assert not (project.folder / "runs").exists()
+    doctor = project.run("doctor")
+    assert (doctor.code, doctor.err) == (1, "")
+    assert "does not answer" in doctor.out
+
+
 def test_two_launches_at_the_same_time_submit_every_run_once(project: Project) -> None:
     grid = project.grid("quick", "config: {x: 1}\ngrid: {x: {range: [0, 20]}}")
     both: list[Done] = []
@@ -229,6 +245,25 @@ def test_a_grid_that_another_process_writes_to_is_told_with_its_name(project: Pr
         assert (done.returncode, done.stderr.count("\n")) == (1, 1), done.stderr
         assert f"process {os.getpid()} on " in done.stderr
         assert project.tree() == before
+
+
+def test_a_wait_for_another_process_says_whom_it_is_for(project: Project) -> None:
+    """The real silence is two seconds; here it is shorter, and so is the wait."""
+    grid = project.grid("quick", "config: {x: 1}")
+    project.ok("expand", grid)
+    program = (
+        "from orchestrator.store import ledger\n"
+        "ledger.SILENT_S = 0.1\n"
+        "ledger.take_pen.__kwdefaults__['wait_s'] = 0.8\n"
+        "from orchestrator.cli.main import main\n"
+        f"main(['expand', {grid!r}, '--json'])"
+    )
+    with take_pen(GridPaths(project.folder / "runs" / "g")):
+        done = subprocess.run([sys.executable, "-c", program], cwd=project.folder, env=project.environment, capture_output=True, text=True)
+    told, refused = done.stderr.splitlines()
+    assert told.startswith(f"g: waiting for process {os.getpid()} on ")
+    assert refused.startswith("mrsweep: ")
+    assert (done.returncode, done.stdout) == (1, "")
 
 
 @pytest.mark.parametrize("prefix", ["zzzz", "ffffffffffffffff", "../g", "", "$(touch hacked)"])

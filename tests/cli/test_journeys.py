@@ -145,7 +145,7 @@ def test_runs_that_need_a_result_wait_until_watch_finds_it(project: Project) -> 
     assert len(list((project.folder / "runs" / "pupil" / "ledger").iterdir())) == segments  # nothing new, nothing written
     (project.folder / "go").touch()
     project.watch("teacher")
-    assert "2 runs have what they waited for" in project.watch("pupil").out
+    assert "2 runs have now what was waited for" in project.watch("pupil").out
     assert project.counts("pupil") == {"completed": 2}
 
 

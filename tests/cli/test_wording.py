@@ -7,6 +7,7 @@ import stat
 
 import pytest
 
+from orchestrator.cli.main import VERBS
 from orchestrator.cli.show import count
 from orchestrator.cli.status import _failed
 from orchestrator.results.cost import cost
@@ -55,6 +56,9 @@ WRONG = [
     (("lanch",), ["'lanch'", "Did you mean launch?"]),
     (("status", "--nonsense"), ["--nonsense", "mrsweep status --help"]),
     (("requeue",), ["GRID", "mrsweep requeue --help"]),
+    (("requeue", "g", "--code", "other"), ["--code", "'today', 'same'", "mrsweep requeue --help"]),
+    (("status", "g", "--limit", "many"), ["--limit", "many", "mrsweep status --help"]),
+    (("logs", "abc", "--follw"), ["--follw", "Did you mean '--follow'?"]),
     (("requeue", "843c"), ["looks like a run id", "--where 'id=843c'"]),
     (("status", "nothing"), ["mrsweep launch grids/nothing.yaml"]),
     (("summary", "g", "-o", "/proc/table.csv"), ["/proc/table.csv", "cannot be written"]),
@@ -68,6 +72,15 @@ def test_wrong_usage_is_one_line_with_the_way_out(project: Project, arguments: t
     assert (done.code, done.out, done.err.count("\n")) == (2, "", 1), done
     assert done.err.startswith("mrsweep: ")
     assert [part for part in named if part not in done.err] == [], done.err
+
+
+@pytest.mark.parametrize("verb", VERBS)
+def test_every_verb_refuses_what_it_does_not_know_in_one_line(project: Project, verb: str) -> None:
+    for arguments, named in ((("--nonsense",), "--nonsense"), (("a", "b", "c"), "c")):
+        done = project.run(verb, *arguments)
+        assert (done.code, done.out, done.err.count("\n")) == (2, "", 1), done
+        assert named in done.err and done.err.endswith(f"See: mrsweep {verb} --help\n")
+    assert not (project.folder / "runs").exists()
 
 
 def test_launch_counts_what_is_adopted_once(project: Project) -> None:

@@ -12,7 +12,7 @@ from pathlib import Path
 import psutil
 import pytest
 
-from orchestrator.cluster.command import clean_environment, run_command
+from orchestrator.cluster.command import Running, clean_environment, run_command
 from orchestrator.store.errors import ClusterError
 
 ROOT = Path(__file__).parents[2]
@@ -71,3 +71,10 @@ def test_a_command_dies_with_the_process_that_called_it(tmp_path):
     caller.send_signal(signal.SIGKILL)
     caller.wait()
     wait_for(lambda: not child.is_running() or child.status() == psutil.STATUS_ZOMBIE)
+
+
+def test_commands_that_were_started_together_wait_at_the_same_time():
+    began = time.monotonic()
+    started = [Running(["sh", "-c", f"sleep 1; echo {number}"], environment=PATH) for number in range(8)]
+    assert [one.answer(30).out for one in started] == [f"{number}\n" for number in range(8)]
+    assert time.monotonic() - began < 8

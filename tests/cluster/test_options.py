@@ -93,7 +93,7 @@ def request(**changes):
     return ArrayRequest(**(values | changes))
 
 
-@pytest.mark.parametrize("folder", ["/runs/it's 100% \"mine\" $(id) `id`", "/runs/\u00fc\u4e2d"])
+@pytest.mark.parametrize("folder", ['/runs/it\'s 100% "mine" $(id) `id`', "/runs/\u00fc\u4e2d"])
 def test_a_path_that_quotes_can_hold_is_allowed(folder):
     refuse_odd_text(request(folder=Path(folder)))
 

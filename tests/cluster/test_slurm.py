@@ -11,7 +11,7 @@ from orchestrator.cluster.profile import parse_profile
 from orchestrator.cluster.resources import Resources
 from orchestrator.cluster.scheduler import Accepted, ArrayRequest, TaskRow, TaskState
 from orchestrator.cluster.slurm import SlurmScheduler
-from orchestrator.store.errors import ClusterError, ProfileError, SubmitRefused, SubmitUnknown
+from orchestrator.store.errors import ChangeRefused, ClusterError, ProfileError, SubmitRefused, SubmitUnknown
 
 RECORDED = Path(__file__).parents[1] / "recorded" / "slurm"
 SINCE, NOW = 1795206700.0, 1795206900.0
@@ -209,6 +209,20 @@ def test_a_partition_that_does_not_exist_is_refused_with_its_line(site):
         scheduler.check(Resources(mem_gb=1, sbatch=(("partition", "hihg"),)))
 
 
+def test_a_question_that_was_asked_ahead_is_not_asked_again(scheduler, site):
+    scheduler.ask_ahead()
+    scheduler.limits()
+    assert (len(site.calls("scontrol")), len(site.calls("sinfo")), len(site.calls("sacctmgr"))) == (2, 1, 2)
+
+
+def test_a_cluster_that_did_not_answer_is_asked_again(scheduler, site):
+    site.says("sinfo", err="Unable to contact slurm controller", code=1)
+    with pytest.raises(ClusterError, match="sinfo failed"):
+        scheduler.limits()
+    site.says("sinfo", RECORDED / "sinfo.txt")
+    assert scheduler.limits().max_array_size > 1
+
+
 def test_a_cluster_that_does_not_answer_is_an_error_of_one_line(scheduler, line):
     line.says("scontrol", err="slurm_load_ctl_conf error: Unable to contact slurm controller\n", code=1)
     with pytest.raises(ClusterError, match="scontrol failed: slurm_load_ctl_conf error"):
@@ -227,8 +241,15 @@ def test_a_throttle_that_cannot_be_changed_is_an_error_and_an_array_that_ended_i
     scheduler.set_throttle("12", 5)
     assert line.calls("scontrol")[0].endswith("update JobId=12 ArrayTaskThrottle=5 ")
     line.says("scontrol", err="Access/permission denied", code=1)
-    with pytest.raises(ClusterError, match="permission denied"):
+    with pytest.raises(ChangeRefused, match="permission denied"):
         scheduler.set_throttle("12", 5)
+
+
+def test_a_throttle_of_which_nobody_knows_whether_it_was_changed_is_not_called_refused(scheduler, line):
+    line.says("scontrol", err="slurm_update error: Unable to contact slurm controller (connect failure)", code=1)
+    with pytest.raises(ClusterError, match="the old throttle or the new one") as raised:
+        scheduler.set_throttle("12", 5)
+    assert not isinstance(raised.value, ChangeRefused)
 
 
 def test_tasks_of_others_count_among_the_queued(scheduler, line):

@@ -69,6 +69,9 @@ CASES = [
     (ENTRY + "grid: {w: [a], x: [1]}\nwhen: {x: {v: a}}", 4, ["when.x", "v", "Known: w, x"]),
     (ENTRY + "grid: {w: [a], x: [1]}\nwhen: {x: {w: a}, w: {x: 1}}", 4, ["depend on each other", "x and w", "Remove one"]),
     (ENTRY + "grid: {w: ['{x}'], x: [1], y: [1]}\nwhen: {y: {w: 1}}", 4, ["when.y", "w", "placeholder"]),
+    (ENTRY + "grid: {w: [a, b], x: [1]}\nexclude: [{w: a}, {w: b}]", 4, ["every point (2)", "{'w': 'a'} in line 4 drops 1", "Narrow"]),
+    (ENTRY + "config: {optim: {lr: 1}}\ngrid: {optim.lrr: [2, 3]}", 4, ["grid.optim.lrr", "[2, 3]", "Did you mean optim.lr?", "config:"]),
+    (ENTRY + "config: {optim: {lr: 1}}\nzip: [{optm.lr: [2, 3]}]", 4, ["zip.optm.lr", "[2, 3]", "Did you mean optim.lr?"]),
     (ENTRY + "runtime: train.num_workers", 3, ["runtime", "train.num_workers", "Write runtime: ["]),
     (ENTRY + "resources: {gpu: 1}", 3, ["resources.gpu", "1", "Did you mean gpus?"]),
     (ENTRY + "resources:\n  mem_gb: 32G", 4, ["resources.mem_gb", "'32G'", "Write mem_gb: 32"]),
@@ -162,7 +165,7 @@ def test_an_unknown_variant_lists_the_known_ones(write: Callable[..., Path]) -> 
 
 
 CSV = [
-    ("a,b\n1\n", ":2: holds 1 values for 2 columns"),
+    ("a,b\n1\n", ":2: holds ['1'] where the columns are ['a', 'b']"),
     ("a,a\n1,2\n", ":1: the header ['a', 'a'] names a column twice"),
     ("a,b\n1,\n", ":2: the column b is empty"),
     ("a,b\n", "at least one row"),

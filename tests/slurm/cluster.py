@@ -1,5 +1,7 @@
 """A real Slurm on this machine, for tests: slurmctld, slurmdbd and four virtual nodes, all in one folder.
 
+Run as a file, it takes one word:
+
     python tests/slurm/cluster.py install     the Debian packages it needs (root only)
     python tests/slurm/cluster.py up          start it, and print the line that points Slurm's commands to it
     python tests/slurm/cluster.py status      say whether it answers

@@ -88,6 +88,9 @@ SelectTypeParameters=CR_Core_Memory
 GresTypes=gpu
 DefMemPerCPU=100
 EpilogMsgTime=0
+# Without an epilog a node answers the order to end a task with "ended already", and slurmctld then looks for the next
+# task only at the turn of a second (measured: 16 slots used to 88 %, with an epilog to 99 %).
+Epilog=/bin/true
 MaxArraySize=1001
 MaxJobCount=20000
 MinJobAge=300

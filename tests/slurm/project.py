@@ -48,6 +48,10 @@ class Project:
         """Write the grid file; the name is added."""
         self.write("grid.yaml", f"name: {self.name}\npreload: []\n{text}")
 
+    def open_gate(self) -> None:
+        """Let the runs end that wait for it (`gate: go` in their config)."""
+        self.write("go", "")
+
     # --- verbs
 
     def run(self, *arguments: str, code: int = 0) -> str:
@@ -86,7 +90,7 @@ class Project:
     def _how(self, **streams: int) -> dict[str, Any]:
         return {"cwd": self.folder, "env": self.environment, "text": True, **streams}
 
-    def watch(self, truth: Callable[[Counts], bool], *, within_s: float = 60.0) -> Counts:
+    def watch(self, truth: Callable[[Counts], bool], *, within_s: float = 180.0) -> Counts:
         """Watch round by round until `truth` holds of the number of runs by state."""
         deadline = time.monotonic() + within_s
         while not truth(counts := self.document("watch", self.name, "--once")["counts"]):
@@ -94,7 +98,7 @@ class Project:
             time.sleep(0.5)
         return counts
 
-    def watch_to_the_end(self, runs: int, *, within_s: float = 60.0) -> None:
+    def watch_to_the_end(self, runs: int, *, within_s: float = 180.0) -> None:
         """Watch until all runs completed."""
         self.watch(lambda counts: counts == {"completed": runs}, within_s=within_s)
 
@@ -105,7 +109,7 @@ class Project:
         """Return run id → line of the status."""
         return {line["id"]: line for line in self.status()["lines"]}
 
-    def await_status(self, truth: Callable[[Counts], bool], *, within_s: float = 60.0) -> Counts:
+    def await_status(self, truth: Callable[[Counts], bool], *, within_s: float = 180.0) -> Counts:
         """Look, without recording anything, until `truth` holds of the number of runs by state."""
         deadline = time.monotonic() + within_s
         while not truth(counts := self.status()["counts"]):

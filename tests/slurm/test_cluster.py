@@ -30,7 +30,7 @@ def queued(slurm: Cluster, job: str, what: str = "%T") -> str:
     return slurm.command("squeue", "-h", "-a", "-t", "all", "-j", job, "-o", what).strip()
 
 
-def wait_for_state(slurm: Cluster, job: str, state: str, *, within_s: float = 30) -> None:
+def wait_for_state(slurm: Cluster, job: str, state: str, *, within_s: float = 60) -> None:
     wait_until(lambda: queued(slurm, job) == state, within_s=within_s, what=f"{job} {state}")
 
 
@@ -77,7 +77,7 @@ def test_singleton_keeps_a_twin_of_the_same_name_waiting(slurm: Cluster) -> None
 def test_python_behind_exec_gets_the_warning_signal_and_its_exit_code_is_the_jobs(slurm: Cluster, tmp_path: Path) -> None:
     program = tmp_path / "warned.py"
     program.write_text("import signal, sys, time\nsignal.signal(signal.SIGUSR1, lambda *_: sys.exit(7))\ntime.sleep(300)\n")
-    job = submit(slurm, f"exec {sys.executable} {program}", "--time=1", "--signal=B:USR1@55")
+    job = submit(slurm, f"exec {sys.executable} {program}", "--time=1", "--signal=B:USR1@25")
     wait_for_state(slurm, job, "FAILED", within_s=90)
     wait_until(lambda: accounted(slurm, job, "State,ExitCode", "-X") == ["FAILED|7:0"], within_s=20, what="7:0 in sacct")
 

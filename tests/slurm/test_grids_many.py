@@ -5,6 +5,7 @@ from __future__ import annotations
 import shutil
 import threading
 import time
+from concurrent.futures import ThreadPoolExecutor
 from statistics import mean
 from typing import Any, NamedTuple
 
@@ -20,6 +21,8 @@ grid: {{seed: {{range: [0, {runs}]}}{classes}}}
 resources: {{gpus: 0, mem_gb: {mem}, time_min: 10, max_parallel: {most}}}
 """
 FOUR_CLASSES = "{by: class, 1: 0.1, 2: 0.12, 3: 0.14, 4: 0.16}"
+LOOK_S = 5.0
+"""Between two looks at whether all is done; each folds thousands of runs, on the cores that the runs want."""
 HOLDS = {"RUNNING", "COMPLETING", "CONFIGURING"}
 """States in which a task holds resources."""
 
@@ -34,21 +37,22 @@ class Sample(NamedTuple):
 
 
 class Sampler:
-    """Looks at the queue every second, as squeue shows it."""
+    """Looks at the queue every second, as squeue shows it; a look that failed is raised at the end."""
 
     def __init__(self, project: Project) -> None:
         self.samples: list[Sample] = []
         self._project = project
         self._over = threading.Event()
-        self._thread = threading.Thread(target=self._sample)
+        self._thread = ThreadPoolExecutor(max_workers=1)
 
     def __enter__(self) -> Sampler:
-        self._thread.start()
+        self._sampling = self._thread.submit(self._sample)
         return self
 
     def __exit__(self, *_: object) -> None:
         self._over.set()
-        self._thread.join()
+        self._thread.shutdown()
+        self._sampling.result()
 
     def _sample(self) -> None:
         while not self._over.wait(1.0):
@@ -86,7 +90,7 @@ def watch_beside(project: Project, runs: int, *, within_s: float) -> Sampler:
     with watching(project), Sampler(project) as sampler:
         while (counts := project.status()["counts"]) != {"completed": runs}:
             assert time.monotonic() < deadline, counts
-            time.sleep(2)
+            time.sleep(LOOK_S)
     project.watch_to_the_end(runs)  # the watcher was ended before it recorded the last of them
     return sampler
 

@@ -14,7 +14,7 @@ import pytest
 
 from orchestrator.store import ledger
 from orchestrator.store.errors import Busy, StoreError
-from orchestrator.store.events import Applied, Changed, Decided
+from orchestrator.store.events import Applied, Changed
 from orchestrator.store.files import create_exclusive
 from orchestrator.store.layout import GridPaths
 from orchestrator.store.ledger import find_holder, read_events, read_records, take_pen
@@ -29,15 +29,16 @@ def paths(tmp_path: Path) -> GridPaths:
     return GridPaths(tmp_path / "runs with 'quotes'" / "grid")
 
 
-def _decided(number: int) -> Decided:
-    return Decided(at=float(number), decision=f"d{number}", run=RUN, action="requeue", reason="test")
+def _applied(number: int) -> Applied:
+    """An event that leaves its mark in the records: each adds an orphan."""
+    return Applied(at=float(number), version=number, orphans=(f"d{number}",))
 
 
 def test_what_is_written_is_read_back_in_order(paths: GridPaths) -> None:
     for number in range(5):
         with take_pen(paths) as pen:
-            pen.write(_decided(number))
-    assert [event.decision for event in read_events(paths) if isinstance(event, Decided)] == [f"d{number}" for number in range(5)]
+            pen.write(_applied(number))
+    assert [event.version for event in read_events(paths) if isinstance(event, Applied)] == [*range(5)]
 
 
 def test_second_process_is_told_who_holds_the_pen(paths: GridPaths) -> None:
@@ -52,11 +53,11 @@ def test_second_process_is_told_who_holds_the_pen(paths: GridPaths) -> None:
 HOLDER = """
     import sys, time
     from pathlib import Path
-    from orchestrator.store.events import Decided
+    from orchestrator.store.events import Applied
     from orchestrator.store.layout import GridPaths
     from orchestrator.store.ledger import take_pen
     with take_pen(GridPaths(Path(sys.argv[1]))) as pen:
-        pen.write(Decided(at=1.0, decision="of the dead", run="0123456789abcdef", action="requeue", reason=""))
+        pen.write(Applied(at=1.0, version=1, orphans=("of the dead",)))
         print("written", flush=True)
         time.sleep(600)
 """
@@ -69,7 +70,7 @@ def test_pen_of_a_killed_process_is_taken_at_once_and_its_events_count(paths: Gr
     holder.send_signal(signal.SIGKILL)
     holder.wait()
     with take_pen(paths, lease_s=3600, wait_s=5) as pen:
-        assert "of the dead" in pen.records.decisions
+        assert "of the dead" in pen.records.orphans
 
 
 def _foreign_segment(paths: GridPaths) -> Path:
@@ -91,28 +92,28 @@ def test_silent_holder_on_another_host_loses_the_pen_after_the_lease(paths: Grid
 def test_lines_written_after_the_pen_was_taken_do_not_count(paths: GridPaths) -> None:
     segment = _foreign_segment(paths)
     with take_pen(paths, lease_s=0.3) as pen:
-        pen.write(_decided(2))
+        pen.write(_applied(2))
     with open(segment, "ab") as stream:  # the old holder wakes up
-        stream.write(msgspec.json.encode(_decided(1)) + b"\n")
-    assert read_records(paths).decisions == {"d2"}
+        stream.write(msgspec.json.encode(_applied(1)) + b"\n")
+    assert read_records(paths).orphans == {"d2"}
 
 
 def test_holder_that_slept_through_its_lease_notices_before_it_writes(paths: GridPaths) -> None:
     with take_pen(paths) as pen:
         create_exclusive(paths.ledger / "00000002.jsonl", b"")
         with pytest.raises(Busy, match="took over"):
-            pen.write(_decided(1))
-    assert read_records(paths).decisions == set()
+            pen.write(_applied(1))
+    assert read_records(paths).orphans == set()
 
 
 def test_ledger_cut_off_at_any_byte_is_read_and_continued(paths: GridPaths) -> None:
     with take_pen(paths) as pen:
-        pen.write(_decided(1), _decided(2))
+        pen.write(_applied(1), _applied(2))
     segment = paths.ledger / "00000001.jsonl"
     whole = segment.read_bytes()
     for cut in range(len(whole)):
         segment.write_bytes(whole[:cut])
-        known = read_records(paths).decisions
+        known = read_records(paths).orphans
         assert known <= {"d1", "d2"}
         assert ("d1" in known) >= (cut > whole.index(b'"d2"'))
 
@@ -120,7 +121,7 @@ def test_ledger_cut_off_at_any_byte_is_read_and_continued(paths: GridPaths) -> N
 def test_segment_that_lost_bytes_its_successor_saw_is_reported(paths: GridPaths) -> None:
     for number in range(2):
         with take_pen(paths) as pen:
-            pen.write(_decided(number))
+            pen.write(_applied(number))
     first = paths.ledger / "00000001.jsonl"
     first.write_bytes(first.read_bytes()[:-30])
     with pytest.raises(StoreError, match=r"00000001\.jsonl: ends at byte \d+, but had \d+"):
@@ -131,7 +132,7 @@ def test_snapshot_every_200_segments_changes_nothing(paths: GridPaths, monkeypat
     monkeypatch.setattr(ledger, "SEGMENTS_PER_SNAPSHOT", 5)
     for number in range(12):
         with take_pen(paths) as pen:
-            pen.write(_decided(number), Changed(at=1.0, run=f"{number:016x}", state=State.CANCELLED))
+            pen.write(_applied(number), Changed(at=1.0, run=f"{number:016x}", state=State.CANCELLED))
     folded = read_records(paths)
     assert len(list(paths.ledger.glob("snapshot-*.json"))) == 2
     for path in paths.ledger.glob("snapshot-*.json"):
@@ -144,10 +145,10 @@ def test_damaged_snapshot_is_passed_over(paths: GridPaths, monkeypatch: pytest.M
     monkeypatch.setattr(ledger, "SEGMENTS_PER_SNAPSHOT", 2)
     for number in range(4):
         with take_pen(paths) as pen:
-            pen.write(_decided(number))
+            pen.write(_applied(number))
     for path in paths.ledger.glob("snapshot-*.json"):
         path.write_bytes(path.read_bytes()[:20])
-    assert read_records(paths).decisions == {"d0", "d1", "d2", "d3"}
+    assert read_records(paths).orphans == {"d0", "d1", "d2", "d3"}
 
 
 def test_symlinked_grid_folder_is_refused(tmp_path: Path) -> None:

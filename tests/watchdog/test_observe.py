@@ -6,11 +6,11 @@ import msgspec
 import pytest
 
 from orchestrator.cluster.scheduler import Snapshot, TaskRow, TaskState
-from orchestrator.store.events import Changed, Ended, Intent, LedgerEvent, Started, Submitted
+from orchestrator.store.events import Changed, Ended, Intent, LedgerEvent, Recalled, Started, Submitted
 from orchestrator.store.records import Records
 from orchestrator.store.states import Cause, State
 from orchestrator.watchdog.journals import Journals
-from orchestrator.watchdog.observe import Absences, Patience, Proven, blocked_by_prepare, observe
+from orchestrator.watchdog.observe import Absences, Patience, Proven, bad_end_of, blocked_by_prepare, observe
 from orchestrator.watchdog.policy import MAX_INTERRUPTIONS, decide, held_runs
 
 RUN = "0123456789abcdef"
@@ -27,8 +27,11 @@ def computing(listed: bool = False) -> Records:
     return in_queue(listed).apply([Started(at=900.0, run=RUN, attempt=1, token="t1", index=0, host="n1")])
 
 
-def row(word: str, state: TaskState = TaskState.ENDED, ended_at: float = 950.0, oom: bool = False) -> TaskRow:
-    return TaskRow(token="t1", job_id="77", index=0, state=state, word=word, ended_at=ended_at, oom=oom, source="sacct")
+def row(word: str, state: TaskState = TaskState.ENDED, ended_at: float = 950.0, *, oom: bool = False, reason: str = "") -> TaskRow:
+    return TaskRow(token="t1", job_id="77", index=0, state=state, word=word, ended_at=ended_at, oom=oom, reason=reason, source="sacct")
+
+
+SCANCELLED = row("CANCELLED", reason="by 1000")
 
 
 def seen(*rows: TaskRow, queue_ok: bool = True, now: float = NOW) -> Snapshot:
@@ -39,7 +42,7 @@ def seen(*rows: TaskRow, queue_ok: bool = True, now: float = NOW) -> Snapshot:
 def look(
     records: Records, snapshot: Snapshot, *, journal: tuple[Started | Ended, ...] = (), sha256: str = "", before: Absences | None = None
 ):  # type: ignore[no-untyped-def]
-    journals = Journals(events=journal, workers={})
+    journals = Journals(events=journal)
     return observe(
         records, journals, snapshot, lambda run, attempt, restart: Proven(sha256, {}) if sha256 else None, PATIENCE, before or Absences()
     )[:2]
@@ -56,7 +59,7 @@ ENDS = [
     ("TIMEOUT", State.INTERRUPTED, Cause.TIMEOUT),
     ("PREEMPTED", State.INTERRUPTED, Cause.PREEMPTED),
     ("NODE_FAIL", State.INTERRUPTED, Cause.NODE_FAILURE),
-    ("CANCELLED", State.CANCELLED, Cause.CANCELLED),
+    ("CANCELLED", State.INTERRUPTED, Cause.LOST),
     ("FAILED", State.INTERRUPTED, Cause.LOST),
     ("COMPLETED", State.INTERRUPTED, Cause.LOST),
 ]
@@ -82,20 +85,12 @@ def test_step_that_was_killed_for_memory_counts_whatever_the_job_says() -> None:
 )
 def test_run_that_was_told_to_end_is_cancelled_when_a_person_cancelled_its_task(word: str, alive: bool, state: State) -> None:
     told = Ended(at=940.0, run=RUN, attempt=1, state=State.INTERRUPTED, cause=Cause.PREEMPTED)
-    task = row(word, TaskState.RUNNING if alive else TaskState.ENDED)
+    task = row(word, TaskState.RUNNING if alive else TaskState.ENDED, reason="by 1000" if word == "CANCELLED" else "")
     assert outcome(computing(), seen(task), journal=(told,))[0] is state
 
 
 def test_proof_of_success_wins_over_every_word() -> None:
     assert outcome(computing(), seen(row("FAILED")), sha256="ab") == (State.COMPLETED, None)
-
-
-def test_journalled_success_without_its_result_does_not_count() -> None:
-    claimed = Ended(at=940.0, run=RUN, attempt=1, state=State.COMPLETED, sha256="ab")
-    running = seen(row("RUNNING", TaskState.RUNNING))
-    assert outcome(computing(), running, journal=(claimed,), sha256="ab") == (State.COMPLETED, None)
-    assert outcome(computing(), running, journal=(claimed,), sha256="") == (State.RUNNING, None)
-    assert outcome(computing(), running, journal=(claimed,), sha256="cd") == (State.RUNNING, None)
 
 
 @pytest.mark.parametrize("state", [TaskState.WAITING, TaskState.RUNNING, TaskState.UNCLEAR])
@@ -137,7 +132,24 @@ def test_waiting_task_that_is_gone_from_its_array_was_cancelled(state: State, ac
 
 
 def test_pending_task_that_a_person_cancelled_is_cancelled_not_lost() -> None:
-    assert outcome(in_queue(), seen(row("CANCELLED"))) == (State.CANCELLED, Cause.CANCELLED_BEFORE_START)
+    assert outcome(in_queue(), seen(SCANCELLED)) == (State.CANCELLED, Cause.CANCELLED_BEFORE_START)
+    without_accounting = msgspec.structs.replace(row("CANCELLED"), source="squeue")
+    assert outcome(in_queue(), seen(without_accounting)) == (State.CANCELLED, Cause.CANCELLED_BEFORE_START)
+
+
+def test_task_that_accounting_calls_cancelled_by_nobody_was_forgotten_by_slurm() -> None:
+    assert outcome(in_queue(), seen(row("CANCELLED"))) == (State.INTERRUPTED, Cause.NEVER_STARTED)
+    assert outcome(computing(), seen(row("CANCELLED"))) == (State.INTERRUPTED, Cause.LOST)
+
+
+def test_task_that_we_took_out_of_its_array_is_no_person_s_wish() -> None:
+    recalled = in_queue().apply([Recalled(at=3.0, token="t1", rows=(0,))])
+    assert recalled.get(RUN).state is State.PLANNED
+    started = recalled.apply([Started(at=4.0, run=RUN, attempt=1, token="t1", index=0, host="n1")])  # it was quicker than we
+    assert started.get(RUN).state is State.RUNNING
+    assert outcome(started, seen(SCANCELLED)) == (State.INTERRUPTED, Cause.LOST)
+    told = Ended(at=940.0, run=RUN, attempt=1, state=State.INTERRUPTED, cause=Cause.PREEMPTED)
+    assert outcome(started, seen(SCANCELLED), journal=(told,)) == (State.INTERRUPTED, Cause.PREEMPTED)
 
 
 def test_task_that_slurm_cancelled_for_its_dependency_is_no_person_s_wish() -> None:
@@ -151,7 +163,7 @@ def test_task_that_ended_without_starting_its_run_is_taken_up_again() -> None:
 
 def test_scancel_of_a_computing_task_is_a_cancellation_not_a_preemption() -> None:
     preempted = Ended(at=940.0, run=RUN, attempt=1, state=State.INTERRUPTED, cause=Cause.PREEMPTED)
-    assert outcome(computing(), seen(row("CANCELLED")), journal=(preempted,)) == (State.CANCELLED, Cause.CANCELLED)
+    assert outcome(computing(), seen(SCANCELLED), journal=(preempted,)) == (State.CANCELLED, Cause.CANCELLED)
     assert outcome(computing(), seen(row("PREEMPTED")), journal=(preempted,)) == (State.INTERRUPTED, Cause.PREEMPTED)
 
 
@@ -170,6 +182,25 @@ def test_failed_prepare_blocks_its_runs_with_the_log() -> None:
     events = blocked_by_prepare(in_queue(), {RUN: "cafe"}, lambda digest: "exit code 1: no space", NOW)
     assert [(event.state, event.reason) for event in events] == [(State.BLOCKED, "prepare failed, exit code 1: no space")]
     assert blocked_by_prepare(in_queue(), {RUN: "cafe"}, lambda digest: None, NOW) == []
+
+
+BAD_ENDS = [
+    (row("TIMEOUT"), "its job 77 ended as TIMEOUT"),
+    (row("FAILED", oom=True), "its job 77 ended as OUT_OF_MEMORY"),
+    (SCANCELLED, "its job 77 ended as CANCELLED"),
+    (row("COMPLETED"), None),
+    (row("PREEMPTED"), None),
+    (row("NODE_FAIL"), None),
+    (row("TIMEOUT", ended_at=NOW - 9), None),
+    (row("RUNNING", TaskState.RUNNING), None),
+]
+
+
+@pytest.mark.parametrize(("task", "told"), BAD_ENDS)
+def test_end_of_a_prepare_job_blocks_when_it_would_end_so_again(task: TaskRow, told: str | None) -> None:
+    job = in_queue().submissions["t1"]
+    assert bad_end_of(job, seen(task), PATIENCE) == told
+    assert bad_end_of(job, seen(), PATIENCE) is None
 
 
 def _interrupted(times: int) -> Records:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from orchestrator.launch.apply import read_draft
+from orchestrator.grid.spec import read_spec
+from orchestrator.launch.apply import make_draft
 from orchestrator.store.events import Applied
 from orchestrator.store.ledger import read_events
 from orchestrator.watchdog.proposal import expand_only
@@ -14,7 +15,7 @@ def test_two_edits_that_are_applied_at_the_same_time_become_two_versions(tmp_pat
     for seeds in ("[1, 2]", "[2, 3]"):
         file = tmp_path / f"{seeds[1]}.yaml"
         file.write_text(f"name: g\nentry: study:train\ngrid: {{seed: {seeds}}}\n")
-        drafts.append(read_draft(file, tmp_path / "runs", project=tmp_path))
+        drafts.append(make_draft(read_spec(file), tmp_path / "runs", project=tmp_path))
     for draft in (*drafts, drafts[1]):
         expand_only(draft)
     paths = drafts[0].paths

@@ -204,7 +204,7 @@ def test_a_surplus_task_and_one_with_nothing_to_do_leave_with_a_word(farm: Any) 
     farm.submit()
     assert farm.work() == 0
     assert farm.work(index=1) == 0
-    first, last = farm.journal(1)
+    first, _, last = farm.journal(1)
     assert (type(first), last.reason) == (Arrived, "nothing left to compute")
 
 
@@ -261,4 +261,4 @@ def test_start_json_names_the_owner(farm: Any) -> None:
     arrived = farm.journal()[0]
     assert (start.job_id, start.cluster, start.index, start.token) == ("5", "test", 0, "grid-1")
     assert (start.pid, start.host, start.boot_id, start.start_time) == (arrived.pid, arrived.host, arrived.boot_id, arrived.start_time)
-    assert isinstance(farm.lines()[2], Ended)
+    assert isinstance(farm.lines()[3], Ended)

@@ -12,7 +12,7 @@ import pytest
 from orchestrator.cluster.resources import Resources
 from orchestrator.grid.manifest import Need
 from orchestrator.grid.objective import Objective
-from orchestrator.store.events import Arrived, Left, Started
+from orchestrator.store.events import Arrived, Left, Ready, Started
 from orchestrator.store.states import Cause, State
 from orchestrator.worker.outcome import End, Result, read_end, read_result, sha256
 
@@ -22,7 +22,7 @@ def test_an_entry_gets_its_config_and_its_returned_metrics_are_the_result(farm: 
     result = msgspec.json.decode(farm.attempt().result.read_bytes(), type=Result)
     assert (ended.state, ended.metrics, result.metrics) == (State.COMPLETED, {"loss": 0.5}, {"loss": 0.5})
     assert ended.sha256 == sha256(farm.attempt().result.read_bytes())
-    assert [type(line) for line in farm.journal()][:2] == [Arrived, Started]
+    assert [type(line) for line in farm.journal()][:3] == [Arrived, Ready, Started]
     assert isinstance(farm.journal()[-1], Left)
 
 

@@ -32,8 +32,9 @@ def test_entries_that_use_torch_while_they_are_imported_complete(farm: Any, star
     farm.submit(preload=("torch", "numpy", "h5py", "no_such_module"), start=start, resources=Resources(cpus=2))
     assert farm.work(timeout_s=120) == 0
     assert [ended.state for ended in farm.ended()] == [State.COMPLETED] * 4
-    preloaded = farm.journal()[0].preloaded
-    assert preloaded["start"] == ("fork" if start == "fork" else "spawn: the grid asks for it")
+    ready = farm.journal()[1]
+    preloaded = ready.preloaded
+    assert ready.start == ("fork" if start == "fork" else "spawn: the grid asks for it")
     assert preloaded["torch"].startswith("2.")
     assert preloaded["no_such_module"].startswith("not loaded: ModuleNotFoundError")
 
@@ -77,7 +78,7 @@ def test_a_library_that_starts_threads_when_it_is_preloaded_means_fresh_interpre
     farm.submit(preload=("threaded",))
     path = f"import sys; sys.path.insert(0, {str(farm.project)!r})"
     assert farm.work(code=path) == 0
-    assert farm.journal()[0].preloaded["start"] == "spawn: preloading started 1 threads"
+    assert farm.journal()[1].start == "spawn: preloading started 1 threads"
     assert [ended.metrics for ended in farm.ended()] == [{"threads": 1}] * 2
 
 
@@ -190,7 +191,10 @@ def test_a_prepare_command_runs_once_before_local_runs_and_its_failure_starts_no
     assert not farm.ended()
     assert "prepare" in farm.journal()[-1].reason
     paths.command.write_text(command.format(argv='["touch", "prepared"]', cwd=farm.project))
-    assert farm.work(index=1) == 0
+    assert farm.work(index=1) == 1  # another worker of the same launch does not try again
+    assert not (farm.project / "prepared").exists()
+    paths.failed.unlink()  # as the next launch does
+    assert farm.work(index=2) == 0
     assert (farm.project / "prepared").exists()
     assert farm.ended()[0].state is State.COMPLETED
 
