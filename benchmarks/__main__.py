@@ -2,7 +2,8 @@
 
     python -m benchmarks [--only expand launch status worker] [--slurm]
 
---slurm also launches 10,000 runs on the Slurm that SLURM_CONF names (the test cluster), and cancels them.
+--slurm also launches 10,000 runs on the Slurm that SLURM_CONF names, and cancels them. It must be the test cluster: its nodes
+are drained meanwhile, as tasks that start would take the cores on which the launch is measured.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 
 from benchmarks.figures import REPEATS, ROOT, Figure, as_text, machine, plain_environment, repeat, wall_s, write
@@ -60,11 +62,23 @@ def launch(*, cluster: bool = False) -> Iterator[Figure]:
 def _launch_once(folder: Path, cluster: bool) -> dict[str, float]:
     """Launch in a new folder. It is kept until the end: ext4 is slow to make files just after it deleted as many."""
     study = Study(folder, cluster=cluster)
-    spent = study.launch("slurm-test" if cluster else "slurm-cpu")
-    files = study.files_per_array()
-    if cluster:
-        subprocess.run(study.mrsweep("cancel", NAME, "--yes"), cwd=study.folder, check=True, capture_output=True)
+    with drained() if cluster else nullcontext():
+        spent = study.launch("slurm-test" if cluster else "slurm-cpu")
+        files = study.files_per_array()
+        if cluster:
+            subprocess.run(study.mrsweep("cancel", NAME, "--yes"), cwd=study.folder, check=True, capture_output=True)
     return {**spent, "files": files}
+
+
+@contextmanager
+def drained() -> Iterator[None]:
+    """Let no task start on any node of the test cluster."""
+    update = ["scontrol", "update", "NodeName=ALL"]
+    subprocess.run([*update, "State=DRAIN", "Reason=benchmark"], check=True)
+    try:
+        yield
+    finally:
+        subprocess.run([*update, "State=RESUME"], check=True)
 
 
 def status() -> Iterator[Figure]:

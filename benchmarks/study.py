@@ -60,10 +60,12 @@ class Study:
             [sys.executable, "-m", "benchmarks.timed", "launch", "grid.yaml", "--profile", profile, "--yes"],
             cwd=self.folder,
             env={**self.environment, "PYTHONPATH": str(ROOT)},
-            check=True,
+            check=False,
             capture_output=True,
             text=True,
         )
+        if done.returncode:
+            raise SystemExit(f"the launch that was to be measured failed: {done.stderr}")
         wall = time.perf_counter() - began
         spent: dict[str, float] = json.loads(done.stderr.splitlines()[-1])
         return {**spent, "wall": wall}

@@ -37,6 +37,6 @@ def timed(function: Callable[..., Any], name: Callable[..., str]) -> Callable[..
 if __name__ == "__main__":
     slurm.run_command = timed(slurm.run_command, lambda argv, **_: argv[0])
     apply._write_run_folders = timed(apply._write_run_folders, lambda *_: "manifests")
-    launch.read_draft = timed(launch.read_draft, lambda *_, **__: "expansion")
+    launch.make_draft = timed(launch.make_draft, lambda *_, **__: "expansion")
     atexit.register(lambda: print(json.dumps(SPENT), file=sys.stderr))
     main(sys.argv[1:])

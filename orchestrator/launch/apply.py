@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping, Sequence
+import os
+from collections.abc import Collection, Iterable, Mapping
 from pathlib import Path
 
 import msgspec
@@ -143,8 +144,9 @@ def write_draft(pen: Pen, draft: Draft) -> None:
     if draft.is_new_version:
         write_atomic(paths.applied(draft.version), draft.text.encode())
     changed = [manifest for manifest in draft.runs.to_submit if _is_changed(manifest, draft.kept.get(manifest.id))]
-    _append_manifests(paths, changed)
-    _write_run_folders(paths, draft.runs.to_submit, {manifest.id for manifest in changed})
+    encoded = {manifest.id: msgspec.json.encode(manifest) for manifest in changed}
+    _append_manifests(paths, encoded.values())
+    _write_run_folders(paths, draft.runs.to_submit, encoded)
     _write_prepares(paths, draft.prepares)
     if draft.is_new_version or draft.runs.new or draft.runs.orphans or draft.runs.revived:
         event = Applied(
@@ -158,22 +160,22 @@ def _is_changed(manifest: Manifest, kept: Manifest | None) -> bool:
     return kept is None or _of_version(manifest, kept, kept.version) != kept
 
 
-def _append_manifests(paths: GridPaths, manifests: Sequence[Manifest]) -> None:
+def _append_manifests(paths: GridPaths, manifests: Iterable[bytes]) -> None:
     """Append with one fsync; of an id the last line holds."""
     journal = Journal(paths.manifest)
     try:
-        journal.append(*manifests)
+        journal.append(*map(msgspec.Raw, manifests))
     finally:
         journal.close()
 
 
-def _write_run_folders(paths: GridPaths, manifests: Iterable[Manifest], changed: Collection[str]) -> None:
-    """Write each run's derived manifest.json; one that is there and unchanged is left alone."""
+def _write_run_folders(paths: GridPaths, manifests: Iterable[Manifest], changed: Mapping[str, bytes]) -> None:
+    """Write each run's derived manifest.json; one that is there and unchanged is left alone. `changed`: id → content."""
     for manifest in manifests:
-        run = paths.run(manifest.id)
-        if manifest.id in changed or not run.manifest.exists():
-            make_dir(run.dir)
-            write_plain(run.manifest, msgspec.json.encode(manifest))
+        file = paths.run_manifest(manifest.id)
+        if manifest.id in changed or not os.path.exists(file):
+            make_dir(os.path.dirname(file))
+            write_plain(file, changed.get(manifest.id) or msgspec.json.encode(manifest))
 
 
 def _write_prepares(paths: GridPaths, prepares: Mapping[str, PrepareCommand]) -> None:

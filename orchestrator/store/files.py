@@ -18,7 +18,7 @@ READ_BYTES = 1 << 16
 """What one system call reads."""
 
 
-def check_point(operation: str, path: Path) -> None:
+def check_point(operation: str, path: Path | str) -> None:
     """Called before each operation that changes the disk; tests replace it to inject faults."""
 
 
@@ -31,11 +31,16 @@ def fsync_dir(path: Path) -> None:
         os.close(descriptor)
 
 
-def make_dir(path: Path) -> None:
+def make_dir(path: Path | str) -> None:
     """Create a folder and its parents, private to the user; an existing one is left as it is."""
     try:
-        path.mkdir(mode=0o700, parents=True, exist_ok=True)
+        os.mkdir(path, 0o700)
+    except FileNotFoundError:
+        make_dir(os.path.dirname(path))
+        make_dir(path)
     except OSError as error:
+        if os.path.isdir(path):
+            return
         raise StoreError(f"{path}: cannot create this folder ({error.strerror}). Choose another with --runs DIR.") from error
 
 
@@ -70,7 +75,7 @@ def write_new(path: Path, content: bytes, *, durable: bool = True, mode: int = 0
             os.fsync(stream.fileno())
 
 
-def write_plain(path: Path, content: bytes) -> None:
+def write_plain(path: Path | str, content: bytes) -> None:
     """Write a derived file in one go; a reader that finds it torn rebuilds it."""
     check_point("write", path)
     descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o666)
@@ -140,19 +145,19 @@ def _last_byte(path: Path) -> bytes:
         return stream.read(1)
 
 
-def read_whole(path: Path) -> bytes:
+def read_whole(path: Path | str) -> bytes:
     """Return the content of a file. Of a small one it costs half of what `Path.read_bytes` does: no buffer, and no look at the size."""
     descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
     try:
-        parts = []
-        while part := os.read(descriptor, READ_BYTES):
-            parts.append(part)
+        parts = [os.read(descriptor, READ_BYTES)]
+        while len(parts[-1]) == READ_BYTES:  # what is short is the end of a file
+            parts.append(os.read(descriptor, READ_BYTES))
     finally:
         os.close(descriptor)
     return b"".join(parts)
 
 
-def read_lines(path: Path, decode: Callable[[bytes], T]) -> Iterator[T]:
+def read_lines(path: Path | str, decode: Callable[[bytes], T]) -> Iterator[T]:
     """Yield each decoded line of a journal; a missing file has no lines. Torn and damaged lines: see `parse_lines`."""
     try:
         content = read_whole(path)
@@ -161,7 +166,7 @@ def read_lines(path: Path, decode: Callable[[bytes], T]) -> Iterator[T]:
     yield from parse_lines(content, decode, path)
 
 
-def parse_lines(content: bytes, decode: Callable[[bytes], T], path: Path) -> Iterator[T]:
+def parse_lines(content: bytes, decode: Callable[[bytes], T], path: Path | str) -> Iterator[T]:
     """Yield each decoded line of what was read from `path`.
 
     A last line that is torn is passed over; a damaged line further up raises StoreError with file and line.

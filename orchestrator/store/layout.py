@@ -232,9 +232,13 @@ class GridPaths:
         """Return the folder of the run `run_id`, 16 hex digits."""
         return RunPaths(self.dir / self._run_name(run_id))
 
-    def result(self, run_id: str, number: int, restart: int = 0) -> Path:
-        """Return the proof of an attempt: `run(run_id).attempt(number, restart).result` in one join, as a look asks for thousands."""
-        return self.dir / f"{self._run_name(run_id)}/{attempt_name(number, restart)}/result.json"
+    def result(self, run_id: str, number: int, restart: int = 0) -> str:
+        """Return the proof of an attempt, `run(run_id).attempt(number, restart).result`, as text: a look asks for thousands."""
+        return f"{self.dir}/{self._run_name(run_id)}/{attempt_name(number, restart)}/result.json"
+
+    def run_manifest(self, run_id: str) -> str:
+        """Return the derived manifest of a run, `run(run_id).manifest`, as text: a launch writes thousands."""
+        return f"{self.dir}/{self._run_name(run_id)}/manifest.json"
 
     def _run_name(self, run_id: str) -> str:
         if not RUN_ID.match(run_id):

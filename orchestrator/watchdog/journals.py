@@ -41,16 +41,16 @@ def _told(paths: GridPaths, records: Records) -> Iterator[Started | Ended]:
 
 def _lines(paths: SubmissionPaths, wanted: set[int] | None) -> Iterator[JournalLine]:
     """Yield the lines of the wanted tasks' journals, None: of all; a task's restarts follow each other."""
-    for index, restart in sorted(_journal_names(paths)):
+    for index, _, name in sorted(_journal_names(paths)):
         if wanted is None or index in wanted:
-            yield from read_lines(paths.journal(index, restart), decode_journal_line)
+            yield from read_lines(f"{paths.dir}/{name}", decode_journal_line)
 
 
-def _journal_names(paths: SubmissionPaths) -> Iterator[tuple[int, int]]:
+def _journal_names(paths: SubmissionPaths) -> Iterator[tuple[int, int, str]]:
     for name in os.listdir(paths.dir):
         match = _JOURNAL.fullmatch(name)
         if match:
-            yield int(match[1]), int(match[2] or 0)
+            yield int(match[1]), int(match[2] or 0), name
 
 
 def _is_news(line: Started | Ended, records: Records) -> bool:

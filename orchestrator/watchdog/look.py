@@ -96,7 +96,7 @@ def look(grid: OpenGrid, site: Site, *, records: Records | None = None, now: flo
     paths = grid.paths
     known = read_records(paths) if records is None else records
     asked = live_tokens(known)
-    snapshot = snapshot or ask(known, site.scheduler, now)
+    snapshot = snapshot or _ask_about(asked, known, site.scheduler, now)
     patience = Patience(settle_s=site.profile.settle_s, absent_s=site.profile.absent_s)
     before = read_json(paths.absent, Absences) or Absences()
     blocked = blocked_by_prepare(known, _prepare_of(grid), _prepare_failure(paths, known, snapshot, patience), now)
@@ -107,7 +107,10 @@ def look(grid: OpenGrid, site: Site, *, records: Records | None = None, now: flo
 
 def ask(records: Records, scheduler: Scheduler, now: float) -> Snapshot:
     """Ask the scheduler once about all submissions that may still live; about none, do not ask."""
-    tokens = live_tokens(records)
+    return _ask_about(live_tokens(records), records, scheduler, now)
+
+
+def _ask_about(tokens: list[str], records: Records, scheduler: Scheduler, now: float) -> Snapshot:
     if not tokens:
         return Snapshot(taken_at=now, queue_ok=True, accounting_ok=True, tasks={})
     since = min(records.submissions[token].at for token in tokens)
