@@ -47,9 +47,7 @@ def command(*, target: Target, selection: Selection, duplicates: bool, orphans: 
     if not manner.dry_run and chosen:
         confirm(f"Move {count(len(chosen), 'run')} to the trash?", yes=manner.yes)
         with take_pen(opened.paths, lease_s=site.profile.lease_s) as pen:
-            snapshot = record_under(pen, opened, site).snapshot
-            for run_id, why in chosen.items():
-                refused += prune(pen, [run_id], snapshot, reason=why, by=user())
+            refused = prune(pen, opened, chosen, record_under(pen, opened, site).snapshot, by=user())
     for sentence in refused:
         warn(sentence)
     if manner.as_json:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Sequence
+import os
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import msgspec
@@ -92,25 +93,54 @@ def adopters(grid: OpenGrid, run_ids: Sequence[str]) -> dict[str, str]:
     return found
 
 
-def prune(pen: Pen, run_ids: Sequence[str], snapshot: Snapshot, *, reason: str, by: str) -> list[str]:
-    """Move runs to the trash; the event comes first, so that a cut-off can be taken up. Returns what was refused and why."""
+def prune(pen: Pen, grid: OpenGrid, chosen: Mapping[str, str], snapshot: Snapshot, *, by: str) -> list[str]:
+    """Move runs (id → why) to the trash; returns what was refused and why.
+
+    The event comes first: a prune that was cut off between the two is finished by the next.
+    """
+    _finish_earlier(pen)
+    adopted = adopters(grid, list(chosen))  # under the pen: an adoption may have come since the runs were chosen
     refused = []
-    for run_id in run_ids:
+    for run_id, why in chosen.items():
         record = pen.records.get(run_id)
-        if record.is_alive:
-            refused.append(f"run {run_id[:8]}…: is {record.state.value}; cancel it first")
+        obstacle = _obstacle(pen, record, snapshot, adopted.get(run_id, ""))
+        if obstacle:
+            refused.append(f"run {run_id[:8]}…: {obstacle}")
             continue
-        if _may_be_taken(pen.records, record, snapshot):
-            refused.append(f"run {run_id[:8]}…: a task that could compute it still lives; prune it when that has ended")
-            continue
-        folder = pen.paths.run(run_id).dir
-        if folder.is_symlink():
-            refused.append(f"run {run_id[:8]}…: {folder} is a symbolic link and is left alone")
-            continue
-        pen.write(Changed(at=pen.clock(), run=run_id, state=State.PRUNED, cause=record.cause, reason=reason, by=by))
-        if folder.exists():
-            move_into(folder, pen.paths.trash)
+        pen.write(Changed(at=pen.clock(), run=run_id, state=State.PRUNED, cause=record.cause, reason=why, by=by))
+        _move_away(pen.paths, run_id)
     return refused
+
+
+def _finish_earlier(pen: Pen) -> None:
+    """Move the folders of runs that are pruned and lie where they were."""
+    for record in pen.records.runs.values():
+        if record.state is State.PRUNED and not (pen.paths.trash / record.id).exists():
+            _move_away(pen.paths, record.id)
+
+
+def _move_away(paths: GridPaths, run_id: str) -> None:
+    folder = paths.run(run_id).dir
+    if folder.exists():
+        move_into(folder, paths.trash)
+
+
+def _obstacle(pen: Pen, record: Record, snapshot: Snapshot, adopter: str) -> str:
+    """Return why a run cannot be moved to the trash, and what to do; empty when it can."""
+    folder, trash = pen.paths.run(record.id).dir, pen.paths.trash / record.id
+    if record.is_alive:
+        return f"is {record.state.value}; cancel it first"
+    if _may_be_taken(pen.records, record, snapshot):
+        return "a task that could compute it still lives; prune it when that has ended"
+    if adopter:
+        return f"grid {adopter} has adopted its result; it is kept"
+    if folder.is_symlink():
+        return f"{folder} is a symbolic link and is left alone"
+    if folder.exists() and folder.stat().st_uid != os.getuid():
+        return f"{folder} belongs to user {folder.stat().st_uid} and is left alone"
+    if folder.exists() and trash.exists():
+        return f"{trash} is there from an earlier prune; move it away first"
+    return ""
 
 
 def _may_be_taken(records: Records, record: Record, snapshot: Snapshot) -> bool:

@@ -43,8 +43,8 @@ def line(tmp_path):
     folder = tmp_path / "bin"
     folder.mkdir()
     line = CommandLine(folder)
-    line.says("squeue")
-    line.says("sacct")
+    for command in ("squeue", "sacct", "sacctmgr", "scontrol", "sinfo"):  # never one of this machine
+        line.says(command)
     return line
 
 

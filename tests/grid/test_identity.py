@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import math
 import os
 import subprocess
@@ -15,10 +16,12 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from orchestrator.grid.build import build_manifests
 from orchestrator.grid.canonical import canonical, same
 from orchestrator.grid.identity import Identity, run_id
-from orchestrator.grid.manifest import Need
-from orchestrator.grid.schema import Schema
+from orchestrator.grid.manifest import Manifest, Need
+from orchestrator.grid.schema import Schema, load_schema
+from orchestrator.grid.spec import read_spec
 from orchestrator.store.errors import SpecError
 from tests.grid.conftest import SCHEMA
 
@@ -254,3 +257,16 @@ def test_a_runtime_key_inside_a_free_mapping_does_not_matter(load: Callable[...,
     configs: list[dict[str, Any]] = [{}, {"extra": {}}, {"extra": {"n": 3}}]
     assert len({run_id("m:f", config, schema=schema, runtime=("extra.n",)) for config in configs}) == 1
     assert len({run_id("m:f", config, schema=schema, runtime=()) for config in configs}) == 2
+
+
+RECORDED_IDS = ["a57bb9ea746c6dd8", "388394e9bf3fc552"]
+"""The first runs of the shipped quickstart, as another machine and Python 3.13 named them."""
+
+
+def test_shipped_grid_has_the_ids_that_another_machine_gave_its_runs() -> None:
+    root = Path(__file__).parents[2]
+    spec = read_spec(root / "grids" / "quickstart.yaml")
+    schema = load_schema(spec.schema, [str(root)]) if spec.schema else None
+    ids = [run.id for run in build_manifests(spec, schema=schema, version=1, resolve_need=lambda query: None) if isinstance(run, Manifest)]
+    assert ids[:2] == RECORDED_IDS
+    assert hashlib.sha256("".join(ids).encode()).hexdigest()[:16] == "47c8c32d74aa064b"

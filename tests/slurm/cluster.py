@@ -230,12 +230,12 @@ class Cluster:
         if self._is_used():  # broken by a test, and others are at work: mend it, do not start over
             self.reset()
             return False
+        if not re.fullmatch(r"[\w/.+-]{1,90}", str(self.folder)):
+            raise ClusterDown(f"{self.folder}: slurm.conf can hold no space, quote or comma, and a socket's path 107 bytes. Choose --dir")
         if missing := missing_programs():
             raise ClusterDown(f"not installed here: {', '.join(missing)}. As root: python tests/slurm/cluster.py install")
         if os.getuid() != 0:
             raise ClusterDown("the test cluster needs root: its daemons start jobs and set memory limits")
-        if not re.fullmatch(r"[\w/.+-]{1,90}", str(self.folder)):
-            raise ClusterDown(f"{self.folder}: slurm.conf can hold no space, quote or comma, and a socket's path 107 bytes. Choose --dir")
         self._end()
         shutil.rmtree(self.folder, ignore_errors=True)
         self._lay_out()

@@ -1,0 +1,84 @@
+"""Launching again and again: what is on its way stays so, what is new goes out, and only what was launched is watched."""
+
+from __future__ import annotations
+
+from orchestrator.cli.watch import is_open
+from orchestrator.store.states import State
+from orchestrator.watchdog.proposal import expand_only
+from tests.watchdog.study import Study
+
+
+def test_launch_submits_every_run_once(study: Study) -> None:
+    study.launch(1, 2, 3)
+    assert study.submitted() == [[1, 2, 3]]
+    assert study.states(1, 2, 3) == [State.QUEUED] * 3
+
+
+def test_second_launch_submits_nothing(study: Study) -> None:
+    study.launch(1, 2, 3)
+    again = study.launch(1, 2, 3)
+    assert (again.tokens, study.submitted()) == ((), [[1, 2, 3]])
+
+
+def test_launch_after_an_edit_submits_only_what_is_new(study: Study) -> None:
+    study.launch(1, 2)
+    study.launch(1, 2, 3)
+    assert study.submitted() == [[1, 2], [3]]
+
+
+def test_run_that_the_edit_left_out_is_not_taken_up_by_watch_until_it_is_asked_for_again(study: Study) -> None:
+    study.launch(1, 2)
+    study.lose(1)
+    study.launch(2)
+    study.more = []
+    assert study.record(1).id in study.records.orphans
+    study.launch(1, 2)
+    assert study.records.orphans == set()
+
+
+def test_interrupted_run_goes_out_again_with_the_next_attempt_number(study: Study) -> None:
+    study.launch(1, 2)
+    study.lose(1)
+    study.launch(1, 2)
+    assert study.submitted() == [[1, 2], [1]]
+    assert study.record(1).attempt == 2
+
+
+def test_interrupted_run_whose_task_lives_is_left_to_slurm_by_launch(study: Study) -> None:
+    study.launch(1)
+    study.end(1, state=State.INTERRUPTED)
+    study.launch(1)
+    assert study.submitted() == [[1]]
+
+
+def test_watch_leaves_alone_what_was_only_expanded_since_the_launch(study: Study) -> None:
+    study.launch(1)
+    expand_only(study.draft(1, 2))
+    study.finish(1)
+    watched = study.watch()
+    assert study.submitted() == [[1]]
+    assert not is_open(study.grid, watched.look.records)
+
+
+def test_launch_submits_what_was_only_expanded_before(study: Study) -> None:
+    study.launch(1)
+    expand_only(study.draft(1, 2))
+    study.launch(1, 2)
+    assert study.submitted() == [[1], [2]]
+    assert is_open(study.grid, study.records)
+
+
+def test_launch_with_nothing_to_submit_still_makes_its_file_the_one_that_counts(study: Study) -> None:
+    study.launch(1, 2)
+    study.more = ["resources: {max_parallel: 7}"]
+    study.launch(1, 2)
+    assert study.submitted() == [[1, 2]]
+    assert study.grid.spec.max_parallel == 7
+
+
+def test_until_the_next_launch_the_launched_file_counts_and_not_one_that_was_only_expanded(study: Study) -> None:
+    study.launch(1)
+    before = study.grid.spec.max_parallel
+    study.more = ["resources: {max_parallel: 7}"]
+    expand_only(study.draft(1))
+    assert study.grid.spec.max_parallel == before != 7

@@ -1,0 +1,137 @@
+"""What prune refuses, and that a prune which was cut off is finished by the next."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from orchestrator.cluster.scheduler import Snapshot, TaskRow, TaskState
+from orchestrator.launch.opened import OpenGrid
+from orchestrator.store import files
+from orchestrator.store.events import Adopted, Applied, Changed, Ended, Intent, Started, Submitted
+from orchestrator.store.layout import GridPaths
+from orchestrator.store.ledger import read_records, take_pen
+from orchestrator.store.states import State
+from orchestrator.watchdog.prune import prune, restore
+
+RUN = "0123456789abcdef"
+QUIET = Snapshot(taken_at=9.0, queue_ok=True, accounting_ok=True, tasks={})
+
+
+@pytest.fixture
+def grid(tmp_path: Path) -> OpenGrid:
+    """A grid whose only run failed."""
+    paths = GridPaths(tmp_path / "runs" / "g")
+    with take_pen(paths) as pen:
+        pen.write(
+            Applied(at=1.0, version=1, added=1),
+            Intent(at=1.0, token="t1", runs=((RUN, 1),), tasks=1, max_parallel=1),
+            Submitted(at=2.0, token="t1", job_id="7"),
+            Started(at=3.0, run=RUN, attempt=1, token="t1", index=0, host="n1"),
+            Ended(at=4.0, run=RUN, attempt=1, state=State.FAILED),
+        )
+    (paths.dir / "manifest.jsonl").touch()
+    paths.run(RUN).attempt(1).dir.mkdir(parents=True)
+    return OpenGrid(paths)
+
+
+def pruned(grid: OpenGrid, snapshot: Snapshot = QUIET) -> list[str]:
+    with take_pen(grid.paths) as pen:
+        return prune(pen, grid, {RUN: "by hand"}, snapshot, by="me")
+
+
+def state(grid: OpenGrid) -> State:
+    return read_records(grid.paths).get(RUN).state
+
+
+def folders(grid: OpenGrid) -> tuple[bool, bool]:
+    """Say whether the run lies in its place, and whether in the trash."""
+    return grid.paths.run(RUN).dir.exists(), (grid.paths.trash / RUN).exists()
+
+
+def test_run_moves_to_the_trash_and_back(grid: OpenGrid) -> None:
+    assert pruned(grid) == []
+    assert (state(grid), folders(grid)) == (State.PRUNED, (False, True))
+    with take_pen(grid.paths) as pen:
+        assert restore(pen, [RUN], by="me") == []
+    assert (state(grid), folders(grid)) == (State.FAILED, (True, False))
+
+
+def test_prune_that_was_cut_off_before_the_move_is_finished_by_the_next(grid: OpenGrid, monkeypatch: pytest.MonkeyPatch) -> None:
+    def die(operation: str, path: Path) -> None:
+        if operation == "rename":
+            raise KeyboardInterrupt
+
+    monkeypatch.setattr(files, "check_point", die)
+    with pytest.raises(KeyboardInterrupt):
+        pruned(grid)
+    assert (state(grid), folders(grid)) == (State.PRUNED, (True, False))
+    monkeypatch.undo()
+    with take_pen(grid.paths) as pen:
+        assert prune(pen, grid, {}, QUIET, by="me") == []
+    assert (state(grid), folders(grid)) == (State.PRUNED, (False, True))
+
+
+def link(grid: OpenGrid) -> None:
+    folder = grid.paths.run(RUN).dir
+    folder.rename(grid.paths.dir / "elsewhere")
+    folder.symlink_to(grid.paths.dir / "elsewhere")
+
+
+def adopt(grid: OpenGrid) -> None:
+    other = GridPaths(grid.paths.dir.parent / "other")
+    with take_pen(other) as pen:
+        pen.write(Adopted(at=5.0, run=RUN, grid="g", attempt="attempt-1"))
+    (other.dir / "manifest.jsonl").touch()
+
+
+def submit_again(grid: OpenGrid) -> None:
+    with take_pen(grid.paths) as pen:
+        pen.write(Intent(at=5.0, token="t2", runs=((RUN, 2),), tasks=1, max_parallel=1))
+
+
+def leave_in_trash(grid: OpenGrid) -> None:
+    (grid.paths.trash / RUN).mkdir(parents=True)
+
+
+OBSTACLES = [
+    (link, "symbolic link"),
+    (adopt, "grid other has adopted"),
+    (submit_again, "is queued; cancel it first"),
+    (leave_in_trash, "earlier prune"),
+]
+
+
+@pytest.mark.parametrize(("happens", "told"), OBSTACLES)
+def test_obstacle_is_told_before_anything_is_written(grid: OpenGrid, happens: Callable[[OpenGrid], None], told: str) -> None:
+    happens(grid)
+    before = state(grid)
+    [refused] = pruned(grid)
+    assert told in refused
+    assert state(grid) is before
+    assert folders(grid)[0]
+
+
+@pytest.mark.skipif(os.getuid() != 0, reason="only root may give a folder away")
+def test_folder_of_another_user_is_left_alone(grid: OpenGrid) -> None:
+    os.chown(grid.paths.run(RUN).dir, 12345, -1)
+    assert "belongs to user 12345" in pruned(grid)[0]
+    assert state(grid) is State.FAILED
+
+
+def test_run_whose_task_lives_on_is_kept(grid: OpenGrid) -> None:
+    task = TaskRow(token="t1", job_id="7", index=0, state=TaskState.RUNNING, word="RUNNING")
+    lives = Snapshot(taken_at=9.0, queue_ok=True, accounting_ok=True, tasks={"t1": {0: task}})
+    assert "still lives" in pruned(grid, lives)[0]
+
+
+def test_blocked_run_that_was_pruned_is_blocked_again_after_restore(grid: OpenGrid) -> None:
+    with take_pen(grid.paths) as pen:
+        pen.write(Changed(at=5.0, run=RUN, state=State.BLOCKED, reason="prepare failed"))
+    assert pruned(grid) == []
+    with take_pen(grid.paths) as pen:
+        restore(pen, [RUN], by="me")
+    assert state(grid) is State.BLOCKED
