@@ -34,10 +34,10 @@ def fsync_dir(path: Path) -> None:
 def make_dir(path: Path | str) -> None:
     """Create a folder and its parents, private to the user; an existing one is left as it is."""
     try:
-        os.mkdir(path, 0o700)
-    except FileNotFoundError:
-        make_dir(os.path.dirname(path))
-        make_dir(path)
+        try:
+            os.mkdir(path, 0o700)
+        except FileNotFoundError:
+            os.makedirs(path, 0o700, exist_ok=True)
     except OSError as error:
         if os.path.isdir(path):
             return

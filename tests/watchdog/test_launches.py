@@ -26,14 +26,16 @@ def test_launch_after_an_edit_submits_only_what_is_new(study: Study) -> None:
     assert study.submitted() == [[1, 2], [3]]
 
 
-def test_run_that_the_edit_left_out_is_not_taken_up_by_watch_until_it_is_asked_for_again(study: Study) -> None:
+def test_waiting_run_that_an_edit_left_out_is_submitted_only_when_it_is_asked_for_again(study: Study) -> None:
+    study.scheduler.max_array_size = 1
+    study.more = ["resources: {max_parallel: 1}"]
     study.launch(1, 2)
-    study.lose(1)
-    study.launch(2)
-    study.more = []
-    assert study.record(1).id in study.records.orphans
+    study.launch(1)
+    study.finish(1)
+    study.watch()
+    assert study.submitted() == [[1]]
     study.launch(1, 2)
-    assert study.records.orphans == set()
+    assert study.submitted() == [[1], [2]]
 
 
 def test_interrupted_run_goes_out_again_with_the_next_attempt_number(study: Study) -> None:
@@ -64,8 +66,10 @@ def test_launch_submits_what_was_only_expanded_before(study: Study) -> None:
     study.launch(1)
     expand_only(study.draft(1, 2))
     study.launch(1, 2)
+    study.finish(1)
+    watched = study.watch()
     assert study.submitted() == [[1], [2]]
-    assert is_open(study.grid, study.records)
+    assert is_open(study.grid, watched.look.records)
 
 
 def test_launch_with_nothing_to_submit_still_makes_its_file_the_one_that_counts(study: Study) -> None:

@@ -1,0 +1,193 @@
+"""Submitting: once for each intent, under the pen, and every answer of the scheduler leaves a ledger that can be taken up."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from orchestrator.cluster.scheduler import TaskState
+from orchestrator.store.errors import Busy, ClusterError, SubmitRefused, SubmitUnknown
+from orchestrator.store.states import Cause, State
+from tests.watchdog.stand_in import Answer
+from tests.watchdog.study import Study, open_submissions
+
+PREPARE = ["prepare: python make.py"]
+RESULT = b'{"exit_code": 0, "seconds": 1.0}'
+
+
+def test_intent_and_table_are_on_disk_before_the_scheduler_is_asked(study: Study) -> None:
+    found = []
+
+    def look_on_disk() -> None:
+        [token] = open_submissions(study.records)
+        folder = study.paths.submission(token)
+        found.append((folder.table.read_text().count("\n"), folder.request.exists(), study.paths.act(token).exists()))
+
+    study.scheduler.before_act = look_on_disk
+    study.launch(1, 2)
+    assert found == [(2, True, True)]
+    assert open_submissions(study.records) == []
+
+
+def test_who_lost_the_pen_just_before_the_act_asks_nothing_of_the_scheduler(study: Study) -> None:
+    study.at_next("link", study.paths.acts, lambda act: study.take_over())
+    with pytest.raises(Busy):
+        study.launch(1)
+    assert study.scheduler.requests == []
+
+
+def test_intent_that_another_process_is_carrying_out_is_not_carried_out_twice(study: Study) -> None:
+    study.at_next("link", study.paths.acts, lambda act: act.write_text("another process\n"))
+    with pytest.raises(ClusterError, match="another process is submitting"):
+        study.launch(1)
+    assert study.scheduler.requests == []
+
+
+def test_refused_runs_wait_again_with_the_scheduler_s_words(study: Study) -> None:
+    study.scheduler.on_submit = Answer.NO
+    with pytest.raises(SubmitRefused):
+        study.launch(1, 2)
+    assert study.states(1, 2) == [State.PLANNED, State.PLANNED]
+    assert study.record(1).reason == "the queue is closed."
+    assert open_submissions(study.records) == []
+
+
+def test_refused_requeue_leaves_an_interrupted_run_interrupted_by_the_same_cause(study: Study) -> None:
+    study.launch(1)
+    study.lose(1)
+    study.scheduler.on_submit = Answer.NO
+    with pytest.raises(SubmitRefused):
+        study.watch()
+    record = study.record(1)
+    assert (record.state, record.cause, record.reason) == (State.INTERRUPTED, Cause.NODE_FAILURE, "the queue is closed.")
+    assert record.interruptions == 1
+
+
+def test_arrays_before_a_refused_one_stay_submitted(study: Study) -> None:
+    study.scheduler.max_array_size = 1
+    study.scheduler.before_act = lambda: setattr(study.scheduler, "on_submit", Answer.NO if study.scheduler.jobs else Answer.YES)
+    with pytest.raises(SubmitRefused):
+        study.launch(1, 2, 3)
+    assert study.submitted() == [[1]]
+    assert study.states(1, 2, 3) == [State.QUEUED, State.PLANNED, State.PLANNED]
+
+
+@pytest.mark.parametrize("answer", [Answer.LOST, Answer.SILENCE])
+def test_lost_answer_leaves_the_intent_open_and_the_runs_queued(study: Study, answer: Answer) -> None:
+    study.scheduler.on_submit = answer
+    with pytest.raises(SubmitUnknown, match="found out by the next launch or watch"):
+        study.launch(1)
+    assert open_submissions(study.records) == [request.token for request in study.scheduler.requests]
+    assert study.states(1) == [State.QUEUED]
+
+
+@pytest.fixture
+def unanswered(study: Study, request: pytest.FixtureRequest) -> Study:
+    """A study whose launch got no answer from a scheduler that is well again."""
+    study.scheduler.on_submit = request.param
+    with pytest.raises(SubmitUnknown):
+        study.launch(1)
+    study.scheduler.on_submit = Answer.YES
+    return study
+
+
+@pytest.mark.parametrize("unanswered", [Answer.LOST], indirect=True)
+@pytest.mark.parametrize("queue_ok", [True, False])
+def test_watch_adopts_the_job_that_the_queue_names(unanswered: Study, queue_ok: bool) -> None:
+    unanswered.scheduler.queue_ok = queue_ok  # what a list names is there, whole or not
+    told = unanswered.watch().told
+    [job] = unanswered.scheduler.jobs
+    assert told == (f"{job.request.token}: was taken as job {job.id}",)
+    assert unanswered.records.submissions[job.request.token].job_id == job.id
+
+
+@pytest.mark.parametrize("unanswered", [Answer.SILENCE], indirect=True)
+def test_watch_submits_again_under_the_same_token_what_two_looks_did_not_find(unanswered: Study) -> None:
+    unanswered.watch()
+    first, second = unanswered.scheduler.requests
+    assert first == second
+    assert unanswered.submitted() == [[1]]
+    assert open_submissions(unanswered.records) == []
+    assert (unanswered.scheduler.looks, unanswered.clock.waits) == (2, [unanswered.site.profile.confirm_s])
+
+
+@pytest.mark.parametrize("unanswered", [Answer.SILENCE], indirect=True)
+def test_each_try_of_an_intent_leaves_an_act_of_its_own(unanswered: Study) -> None:
+    unanswered.watch()
+    token = unanswered.scheduler.requests[0].token
+    assert sorted(act.name for act in unanswered.paths.acts.iterdir()) == [token, f"{token}.1"]
+
+
+@pytest.mark.parametrize("unanswered", [Answer.SILENCE], indirect=True)
+@pytest.mark.parametrize("healthy", [(False, False), (True, False), (False, True)])
+def test_nothing_is_submitted_again_after_a_look_that_was_not_healthy(unanswered: Study, healthy: tuple[bool, bool]) -> None:
+    unanswered.scheduler.queue_ok, second = healthy
+    unanswered.scheduler.after_look = lambda: setattr(unanswered.scheduler, "queue_ok", second)
+    [sentence] = unanswered.watch().told
+    assert "not clear yet" in sentence
+    assert unanswered.scheduler.jobs == []
+    assert len(open_submissions(unanswered.records)) == 1
+
+
+@pytest.mark.parametrize("unanswered", [Answer.SILENCE], indirect=True)
+def test_job_that_shows_up_in_the_second_look_is_adopted(unanswered: Study) -> None:
+    [request] = unanswered.scheduler.requests
+    unanswered.scheduler.after_look = lambda: unanswered.scheduler.jobs or unanswered.scheduler.take(request)
+    unanswered.watch()
+    assert len(unanswered.scheduler.requests) == len(unanswered.scheduler.jobs) == 1
+    assert open_submissions(unanswered.records) == []
+
+
+@pytest.mark.parametrize("unanswered", [Answer.LOST], indirect=True)
+def test_launch_settles_what_an_earlier_one_left_open(unanswered: Study) -> None:
+    launched = unanswered.launch(1)
+    assert (len(launched.told), launched.tokens) == (1, ())
+    assert unanswered.submitted() == [[1]]
+
+
+@pytest.fixture
+def prepared(study: Study) -> Study:
+    """A study whose runs wait for a command, launched with one run."""
+    study.more = PREPARE
+    study.launch(1)
+    return study
+
+
+@pytest.mark.parametrize("answer", [Answer.LOST, Answer.SILENCE])
+def test_prepare_job_whose_answer_got_lost_is_settled_and_waited_for(study: Study, answer: Answer) -> None:
+    study.more = PREPARE
+    study.scheduler.on_submit = answer
+    with pytest.raises(SubmitUnknown):
+        study.launch(1)
+    study.scheduler.on_submit = Answer.YES
+    study.launch(1)
+    job, array = study.scheduler.jobs
+    assert (study.seeds_of(array), array.request.after) == ([1], (job.id,))
+
+
+def test_array_waits_for_the_job_of_its_prepare_command(prepared: Study) -> None:
+    job, array = prepared.scheduler.jobs
+    assert (job.request.after, array.request.after) == ((), (job.id,))
+    assert "orchestrator.worker.prepare" in job.request.command
+
+
+def test_prepare_command_that_is_in_the_queue_is_not_submitted_again(prepared: Study) -> None:
+    prepared.launch(1, 2)
+    job, _, array = prepared.scheduler.jobs
+    assert (prepared.seeds_of(array), array.request.after) == ([2], (job.id,))
+
+
+def test_prepare_command_whose_job_is_gone_is_submitted_again(prepared: Study) -> None:
+    prepared.scheduler.move(prepared.scheduler.jobs[0], state=TaskState.ENDED, word="NODE_FAIL")
+    prepared.launch(1, 2)
+    _, _, again, array = prepared.scheduler.jobs
+    assert array.request.after == (again.id,)
+
+
+def test_prepare_command_that_ended_well_is_waited_for_by_nobody(prepared: Study) -> None:
+    (prepared_folder,) = (prepared.paths.dir / "prepare").iterdir()
+    Path(prepared_folder, "result.json").write_bytes(RESULT)
+    prepared.launch(1, 2)
+    _, _, array = prepared.scheduler.jobs
+    assert array.request.after == ()

@@ -1,0 +1,255 @@
+"""Rounds of watching: what is submitted again and when, how often the scheduler is asked, and what is written."""
+
+from __future__ import annotations
+
+import msgspec
+import pytest
+
+from orchestrator.cli.watch import is_open
+from orchestrator.cluster.scheduler import TaskState
+from orchestrator.store.errors import Busy, SubmitRefused
+from orchestrator.store.events import Decided, Intent, Submitted
+from orchestrator.store.ledger import read_events
+from orchestrator.store.records import WATCH
+from orchestrator.store.states import Cause, State
+from orchestrator.watchdog.policy import MAX_INTERRUPTIONS
+from orchestrator.watchdog.watch import FRESH_S
+from tests.watchdog.stand_in import Answer
+from tests.watchdog.study import Study
+
+ONE_AT_A_TIME = ["resources: {max_parallel: 1}"]
+
+
+def launch_one_of_two(study: Study) -> None:
+    """Launch two runs of which the second waits for the slot of the first."""
+    study.scheduler.max_array_size = 1
+    study.more = ONE_AT_A_TIME
+    study.launch(1, 2)
+    assert study.submitted() == [[1]]
+
+
+def test_interrupted_run_is_submitted_again_and_the_reason_recorded_before(study: Study) -> None:
+    study.launch(1, 2)
+    study.lose(1)
+    decided = []
+    study.scheduler.before_act = lambda: decided.extend(event for event in read_events(study.paths) if isinstance(event, Decided))
+    [sentence] = study.watch().told
+    assert study.submitted() == [[1, 2], [1]]
+    assert "requeued as attempt 2 (node_failure, interruption 1 of at most 3)" in sentence
+    assert [(event.run, event.action) for event in decided] == [(study.record(1).id, "requeue")]
+
+
+def test_run_that_the_machine_ends_again_and_again_is_given_up(study: Study) -> None:
+    study.launch(1)
+    for _ in range(MAX_INTERRUPTIONS + 2):
+        study.lose(1)
+        watched = study.watch()
+    assert study.submitted() == [[1]] * (1 + MAX_INTERRUPTIONS)
+    assert not is_open(study.grid, watched.look.records)
+
+
+def test_launch_by_a_person_gives_a_run_its_tries_again(study: Study) -> None:
+    study.launch(1)
+    for _ in range(MAX_INTERRUPTIONS + 1):
+        study.lose(1)
+        study.watch()
+    study.launch(1)
+    assert study.record(1).interruptions == 0
+    study.lose(1)
+    study.watch()
+    assert len(study.scheduler.jobs) == 1 + MAX_INTERRUPTIONS + 2
+
+
+def test_interrupted_run_whose_task_lives_is_left_to_the_scheduler_until_the_task_ends(study: Study) -> None:
+    study.launch(1)
+    study.end(1, state=State.INTERRUPTED, cause=Cause.PREEMPTED)
+    study.scheduler.move(study.job_of(1), state=TaskState.WAITING)  # requeued by Slurm
+    study.watch()
+    assert study.submitted() == [[1]]
+    study.scheduler.move(study.job_of(1), state=TaskState.ENDED, word="PREEMPTED")
+    study.watch()
+    assert study.submitted() == [[1], [1]]
+
+
+def test_failed_run_is_left_to_a_person(study: Study) -> None:
+    study.launch(1)
+    study.end(1, state=State.FAILED, cause=Cause.ERROR)
+    watched = study.watch()
+    assert (study.submitted(), study.states(1)) == ([[1]], [State.FAILED])
+    assert not is_open(study.grid, watched.look.records)
+
+
+def test_run_that_waited_for_a_slot_is_submitted_when_one_is_free(study: Study) -> None:
+    launch_one_of_two(study)
+    study.finish(1)
+    watched = study.watch()
+    assert study.submitted() == [[1], [2]]
+    assert is_open(study.grid, watched.look.records)
+
+
+def test_slot_is_free_only_when_the_task_has_ended(study: Study) -> None:
+    launch_one_of_two(study)
+    study.end(1)
+    study.watch()
+    assert (study.submitted(), study.states(1)) == ([[1]], [State.COMPLETED])
+    assert is_open(study.grid, study.records)
+
+
+def test_nothing_is_submitted_while_the_queue_does_not_answer(study: Study) -> None:
+    study.launch(1, 2)
+    study.lose(1)
+    study.scheduler.queue_ok = False
+    study.watch()
+    assert (study.submitted(), study.states(1)) == ([[1, 2]], [State.INTERRUPTED])
+    study.scheduler.queue_ok = True
+    study.watch()
+    assert study.submitted() == [[1, 2], [1]]
+
+
+def test_run_that_waits_for_a_slot_waits_while_the_queue_does_not_answer(study: Study) -> None:
+    study.more = ["resources: {max_parallel: 2}"]
+    study.scheduler.max_array_size = 1
+    study.launch(1, 2, 3)
+    study.end(1, state=State.FAILED)
+    study.scheduler.move(study.job_of(1), state=TaskState.ENDED, word="FAILED")
+    study.scheduler.queue_ok = False
+    study.watch()
+    assert study.submitted() == [[1], [2]]
+    study.scheduler.queue_ok = True
+    study.watch()
+    assert study.submitted() == [[1], [2], [3]]
+
+
+# After n refusals in a row the next try waits 60 s × 2^(n-1), an hour at most.
+WAITS = [60, 120, 240, 480, 960, 1920, 3600, 3600]
+
+
+def test_after_refusals_the_next_try_waits_longer_and_longer(study: Study) -> None:
+    study.scheduler.on_submit = Answer.NO
+    with pytest.raises(SubmitRefused):
+        study.launch(1)
+    for tries, wait_s in enumerate(WAITS, start=1):
+        study.clock.now += wait_s - 1
+        study.watch()
+        assert len(study.scheduler.requests) == tries
+        study.clock.now += 1
+        with pytest.raises(SubmitRefused):
+            study.watch()
+
+
+def test_after_a_success_the_next_refusal_waits_a_minute_only(study: Study) -> None:
+    study.scheduler.on_submit = Answer.NO
+    with pytest.raises(SubmitRefused):
+        study.launch(1)
+    study.clock.now += WAITS[0]
+    study.scheduler.on_submit = Answer.YES
+    study.watch()
+    study.lose(1)
+    study.scheduler.on_submit = Answer.NO
+    study.clock.now += 1
+    with pytest.raises(SubmitRefused):
+        study.watch()
+    study.scheduler.on_submit = Answer.YES
+    study.clock.now += WAITS[0]
+    study.watch()
+    assert study.submitted() == [[1], [1]]
+
+
+def test_person_s_launch_does_not_wait_after_a_refusal(study: Study) -> None:
+    study.scheduler.on_submit = Answer.NO
+    with pytest.raises(SubmitRefused):
+        study.launch(1)
+    study.scheduler.on_submit = Answer.YES
+    study.launch(1)
+    assert study.submitted() == [[1]]
+
+
+def test_round_in_which_runs_merely_wait_for_a_slot_writes_nothing(study: Study) -> None:
+    launch_one_of_two(study)
+    study.start(1)
+    study.watch()
+    before = study.content()
+    watched = study.watch()
+    assert study.content() == before
+    assert (watched.told, watched.look.events) == ((), ())
+
+
+def test_round_after_a_refusal_writes_nothing_until_the_wait_is_over(study: Study) -> None:
+    study.scheduler.on_submit = Answer.NO
+    with pytest.raises(SubmitRefused):
+        study.launch(1)
+    before = study.content()
+    study.watch()
+    assert study.content() == before
+
+
+def test_round_asks_the_scheduler_once_with_and_without_news(study: Study) -> None:
+    study.launch(1, 2)
+    study.watch()
+    assert study.scheduler.looks == 1
+    study.lose(1)
+    study.watch()
+    assert study.scheduler.looks == 2
+
+
+def test_round_of_a_grid_that_has_ended_asks_nobody(study: Study) -> None:
+    study.launch(1)
+    study.finish(1)
+    study.watch()
+    looks = study.scheduler.looks
+    study.watch()
+    assert study.scheduler.looks == looks
+
+
+def test_round_asks_again_when_another_process_submitted_meanwhile(study: Study) -> None:
+    launch_one_of_two(study)
+    study.lose(1)
+    waiting = study.manifest(2).id
+
+    def submit_elsewhere() -> None:
+        study.scheduler.after_look = lambda: None
+        study.paths.submission("other").dir.mkdir()
+        with study.pen() as pen:
+            pen.write(Intent(at=pen.clock(), token="other", runs=((waiting, 1),), tasks=1, max_parallel=1, reason=WATCH))
+            job = study.scheduler.take(msgspec.structs.replace(study.scheduler.requests[0], token="other"))
+            pen.write(Submitted(at=pen.clock(), token="other", job_id=job.id))
+
+    study.scheduler.after_look = submit_elsewhere
+    study.watch()
+    assert study.scheduler.looks == 2
+    assert study.submitted() == [[1], [2]]  # the slot is taken, and run 1 waits
+
+
+def test_round_asks_again_when_it_waited_long_for_the_pen(study: Study) -> None:
+    study.launch(1)
+    study.lose(1)
+    study.scheduler.after_look = lambda: study.clock.wait(FRESH_S + 1) if study.scheduler.looks == 1 else None
+    study.watch()
+    assert study.scheduler.looks == 2
+
+
+def test_waiting_twin_of_a_job_is_cancelled(study: Study) -> None:
+    study.launch(1, 2)
+    twin = study.scheduler.take(study.scheduler.requests[0])
+    [sentence] = study.watch().told
+    assert study.scheduler.cancelled == [(twin.id, 0), (twin.id, 1)]
+    assert "a second job of it was cancelled" in sentence
+
+
+@pytest.mark.parametrize("state", [TaskState.RUNNING, TaskState.ENDED, TaskState.UNCLEAR])
+def test_twin_that_does_not_wait_is_left_alone(study: Study, state: TaskState) -> None:
+    study.launch(1)
+    study.scheduler.move(study.scheduler.take(study.scheduler.requests[0]), state=state)
+    study.start(1)
+    study.watch()
+    assert study.scheduler.cancel_calls == 0
+
+
+def test_who_lost_the_pen_cancels_no_twin(study: Study) -> None:
+    study.launch(1)
+    study.scheduler.take(study.scheduler.requests[0])
+    study.start(1)  # the news that is written just before
+    study.at_next("fsync", study.paths.ledger, lambda segment: study.take_over())
+    with pytest.raises(Busy):
+        study.watch()
+    assert study.scheduler.cancel_calls == 0
