@@ -12,6 +12,7 @@ from orchestrator.store.errors import SelectionError
 from orchestrator.store.ledger import take_pen
 from orchestrator.store.records import Records
 from orchestrator.store.states import State
+from orchestrator.watchdog.look import ask_of
 from orchestrator.watchdog.prune import adopters, find_duplicates, prune
 from orchestrator.watchdog.watch import record, record_under
 
@@ -47,7 +48,8 @@ def command(*, target: Target, selection: Selection, duplicates: bool, orphans: 
     if not manner.dry_run and chosen:
         confirm(f"Move {count(len(chosen), 'run')} to the trash?", yes=manner.yes)
         with take_pen(opened.paths, lease_s=site.profile.lease_s) as pen:
-            refused = prune(pen, opened, chosen, record_under(pen, opened, site).snapshot, by=user())
+            record_under(pen, opened, site)
+            refused = prune(pen, opened, chosen, ask_of(chosen, pen.records, site.scheduler, pen.clock()), by=user())
     for sentence in refused:
         warn(sentence)
     if manner.as_json:

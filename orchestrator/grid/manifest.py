@@ -70,6 +70,11 @@ def _last_words(keys: tuple[str, ...]) -> tuple[str, ...]:
 decode_manifest = msgspec.json.Decoder(Manifest).decode
 
 
+def content(manifest: Manifest) -> bytes:
+    """Return what a run computes as text, the results that it starts from left aside."""
+    return msgspec.json.encode((manifest.entry, manifest.command, manifest.config), order="sorted")
+
+
 def read_manifests(path: Path) -> dict[str, Manifest]:
     """Read manifest.jsonl, id → manifest, in the order of the file; the last line of an id holds. A torn tail is passed over."""
     return {manifest.id: manifest for manifest in read_lines(path, decode_manifest)}

@@ -108,7 +108,7 @@ def read_spec(path: Path, *, variant: str | None = None, overrides: Sequence[str
     leaves = _read_leaves(top, layers, overrides=len(document.value["set"].value) if "set" in document.value else 0)
     check_conditions(leaves)
     settings = read_settings({key: top.value[key] for key in settings_of.KEYS if key in top.value}, file=str(path))
-    return Spec(
+    spec = Spec(
         name=_name("name", document.value["name"]),
         variant=variant,
         source=path,
@@ -118,6 +118,17 @@ def read_spec(path: Path, *, variant: str | None = None, overrides: Sequence[str
         document=document,
         **vars(settings),
     )
+    _check_pack(spec)
+    return spec
+
+
+def _check_pack(spec: Spec) -> None:
+    at_a_time = min(spec.pack.per_gpu, spec.pack.per_task)
+    if at_a_time > spec.max_parallel:
+        raise SpecError(
+            f"{spec.place('pack')}: pack lets a task compute {at_a_time} runs side by side, but resources.max_parallel is "
+            f"{spec.max_parallel}. Raise max_parallel, or lower pack.per_gpu."
+        )
 
 
 def leading_comment(text: str) -> str:

@@ -56,7 +56,8 @@ def _completed(records: Records, wanted: Collection[str]) -> Iterator[tuple[str,
 
 
 def _adoption(other: GridPaths, record: Record, now: float) -> Adopted:
-    last = record.attempts[-1]
+    last = record.decisive
+    assert last is not None  # _completed leaves out those without
     return Adopted(
         at=now,
         run=record.id,
@@ -91,13 +92,14 @@ class NeedResolver:
         found = [records.get(manifest.id) for manifest in wanted]
         if not found:
             raise InputError(f"needs: grid '{query.grid}' has no run where {query.where}. Look at: mrsweep status {query.grid} --all")
-        pruned = (self._kept.get((query.grid, record.id)) for record in found if record.state is State.PRUNED)
-        made_before = next(filter(None, pruned), None)
-        if made_before is not None:
-            return made_before
-        if any(record.state is not State.COMPLETED for record in found):
+        candidates = [record for record in found if record.state is not State.PRUNED or self._made_before(query, record)]
+        if not candidates or any(record.state not in (State.COMPLETED, State.PRUNED) for record in candidates):
             return None
-        return self._need(query, _pick(found, query.pick, mode))
+        chosen = _pick(candidates, query.pick, mode)
+        return self._made_before(query, chosen) if chosen.state is State.PRUNED else self._need(query, chosen)
+
+    def _made_before(self, query: NeedQuery, record: Record) -> Need | None:
+        return self._kept.get((record.adopted_from or query.grid, record.id))
 
     def _read_grid(self, name: str) -> tuple[Mapping[str, Manifest], Records, str]:
         known = known_grids(self._runs)
@@ -109,10 +111,11 @@ class NeedResolver:
 
     def _need(self, query: NeedQuery, record: Record) -> Need:
         grid, attempt = record.adopted_from or query.grid, record.adopted_attempt
-        if not attempt and not record.attempts:
+        last = record.decisive
+        if not attempt and last is None:
             raise InputError(f"needs: the history of grid '{grid}' holds no attempt of run {record.id}. Choose another with where:.")
-        if not attempt:
-            attempt = attempt_name(record.attempts[-1].number, record.attempts[-1].restart)
+        if not attempt and last is not None:
+            attempt = attempt_name(last.number, last.restart)
         folder = GridPaths(self._runs / grid).run(record.id).dir / attempt / "checkpoint"
         if not folder.is_dir():
             raise InputError(f"needs: run {record.id} of grid '{grid}' left no checkpoint; {folder} does not exist.")

@@ -145,6 +145,8 @@ def write_draft(pen: Pen, draft: Draft) -> None:
         write_atomic(paths.applied(draft.version), draft.text.encode())
     changed = [manifest for manifest in draft.runs.to_submit if _is_changed(manifest, draft.kept.get(manifest.id))]
     encoded = {manifest.id: msgspec.json.encode(manifest) for manifest in changed}
+    for run_id in encoded.keys() & draft.kept.keys():
+        _forget_derived(paths, run_id)  # first: after a cut-off the truth counts, and not what was derived from an older line
     _append_manifests(paths, encoded.values())
     _write_run_folders(paths, draft.runs.to_submit, encoded)
     _write_prepares(paths, draft.prepares)
@@ -153,6 +155,10 @@ def write_draft(pen: Pen, draft: Draft) -> None:
             at=pen.clock(), version=draft.version, added=len(draft.runs.new), orphans=draft.runs.orphans, revived=draft.runs.revived
         )
         pen.write(event)
+
+
+def _forget_derived(paths: GridPaths, run_id: str) -> None:
+    paths.run(run_id).manifest.unlink(missing_ok=True)
 
 
 def _is_changed(manifest: Manifest, kept: Manifest | None) -> bool:

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import msgspec
 
-from orchestrator.cluster.resources import Pack, Resources, task_resources
+from orchestrator.cluster.resources import Resources, task_resources
 from orchestrator.cluster.scheduler import Accepted, ArrayRequest, Scheduler, Snapshot
 from orchestrator.launch.arrays import ArrayPlan
 from orchestrator.store.errors import ClusterError, SubmitRefused, SubmitUnknown
@@ -48,11 +48,18 @@ def submit_arrays(pen: Pen, arrays: Sequence[ArrayPlan], scheduler: Scheduler, c
     """
     tokens = []
     taken: dict[str, tuple[str, ...]] = {}
+    refused: list[SubmitRefused] = []
     for array in arrays:
         request = _write_submission(pen, array, scheduler, common, prepare_jobs)
+        try:
+            taken[send(pen, request, scheduler).job_id] = request.after
+        except SubmitRefused as error:  # what one class asks for is not what the next does
+            refused.append(error)
+            continue
         tokens.append(request.token)
-        taken[send(pen, request, scheduler).job_id] = request.after
     scheduler.lift_fences(taken)  # their names are new: each is the first of its name, and a twin keeps its own fence
+    if refused:
+        raise refused[0]
     return tokens
 
 
@@ -93,12 +100,11 @@ def array_request(
     paths: SubmissionPaths, submission: Submission, array: ArrayPlan, *, limit_min: float | None, after: tuple[str, ...] = ()
 ) -> ArrayRequest:
     """Return what is asked of the scheduler for one array."""
-    pack = Pack() if submission.listed else submission.pack
     return ArrayRequest(
         token=submission.token,
         tasks=array.tasks,
         throttle=array.throttle,
-        resources=task_resources(array.resources, pack, partition_limit_min=limit_min or math.inf),
+        resources=task_resources(array.resources, submission.pack, partition_limit_min=limit_min or math.inf),
         folder=paths.dir,
         command=worker_command("orchestrator.worker", paths.dir),
         after=after,

@@ -1,4 +1,4 @@
-"""Launch a grid: draft, plan, and under the pen the commit of it."""
+"""Launch a grid: the plan of a draft, and under the pen the commit of it."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ import msgspec
 from orchestrator.cluster.profile import Profile
 from orchestrator.cluster.resources import Pack
 from orchestrator.cluster.scheduler import Scheduler, Snapshot, TaskState
+from orchestrator.grid.entry import find_entry
 from orchestrator.grid.spec import Spec
 from orchestrator.launch.adopt import find_adoptable
 from orchestrator.launch.apply import Draft, write_draft
@@ -21,9 +22,10 @@ from orchestrator.launch.plan import Plan, free_slots, make_jobs, tell_waiting, 
 from orchestrator.launch.snapshot import take_snapshot
 from orchestrator.results.cost import cost, limit_of
 from orchestrator.store.files import read_json, write_atomic
-from orchestrator.store.layout import AttemptPaths, GridPaths
+from orchestrator.store.layout import GridPaths
 from orchestrator.store.ledger import Pen
 from orchestrator.store.records import Records
+from orchestrator.worker.outcome import has_checkpoint
 from orchestrator.worker.prepared import PrepareTask, is_done
 from orchestrator.worker.submission import Submission, Timing
 
@@ -36,7 +38,7 @@ def plan_launch(draft: Draft, profile: Profile, scheduler: Scheduler, live: Mapp
     manifests = [manifest for manifest in draft.runs.to_submit if manifest.id not in taken]
     jobs = make_jobs(manifests, draft.records, find_resume(draft.paths, draft.records, [manifest.id for manifest in draft.runs.retry]))
     arrays, later = cut_arrays(
-        jobs, pack_of(draft.spec, profile), find_room(draft.spec, draft.records, scheduler, live), listed=is_listed(draft.spec, profile)
+        jobs, pack_of(draft.spec, profile), find_room(draft.spec, draft.records, scheduler, live), listed=profile.scheduler == "local"
     )
     resources = [manifest.resources for manifest in manifests]
     runtime = typical_runtime_min(draft.records.runs.values())
@@ -83,29 +85,23 @@ def find_resume(paths: GridPaths, records: Records, run_ids: Iterable[str]) -> d
         run = paths.run(run_id)
         for attempt in reversed(records.get(run_id).attempts):
             folder = run.attempt(attempt.number, attempt.restart)
-            if _has_checkpoint(folder):
+            if has_checkpoint(folder):
                 found[run_id] = folder.dir.name
                 break
     return found
-
-
-def _has_checkpoint(attempt: AttemptPaths) -> bool:
-    try:
-        return any(attempt.checkpoint.iterdir())
-    except OSError:
-        return False
 
 
 def commit_launch(
     pen: Pen, draft: Draft, plan: Plan, *, profile: Profile, scheduler: Scheduler, live: Mapping[str, int], project: Path
 ) -> list[str]:
     """Carry the plan out: manifests, adoptions, code snapshot, prepare jobs, arrays. Returns the tokens."""
+    computes = plan.arrays or plan.later or draft.waiting
+    code = take_snapshot(project, draft.paths.code, enabled=draft.spec.code != "none") if computes else None  # first: it may refuse
     write_draft(pen, draft)
     pen.write(*plan.adopted)
-    if not (plan.arrays or plan.later or draft.waiting):
+    if code is None:
         _note_version(draft)
         return []
-    code = take_snapshot(project, draft.paths.code, enabled=draft.spec.code != "none")
     settings = Settings(profile=profile.name, cwd=str(project), version=draft.version, code=code.path, provenance=code.provenance)
     write_atomic(draft.paths.settings, msgspec.json.encode(settings))
     jobs = prepare_jobs(pen, settings, plan.arrays, scheduler, live)
@@ -120,10 +116,12 @@ def _note_version(draft: Draft) -> None:
 
 
 def renew_code(grid: OpenGrid, project: Path) -> None:
-    """Take a new snapshot of the project for the runs that are submitted from now on."""
+    """Take a new snapshot of the project for the runs that are submitted from now on; raises EntryError where it lacks the entry."""
     settings = grid.settings
     if settings is None:
         return
+    if grid.spec.entry:
+        find_entry(grid.spec.entry, [str(project), str(project / "src")])  # else every run would fail to import it
     code = take_snapshot(project, grid.paths.code, enabled=grid.spec.code != "none")
     renewed = msgspec.structs.replace(settings, cwd=str(project), code=code.path, provenance=code.provenance)
     write_atomic(grid.paths.settings, msgspec.json.encode(renewed))

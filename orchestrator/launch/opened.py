@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
+from math import inf
 from pathlib import Path
 from typing import Any
 
@@ -58,7 +59,7 @@ class OpenGrid:
     def launched(self) -> Mapping[str, Manifest]:
         """Return the manifests of the runs that were launched, without those that were only expanded since."""
         settings = self.settings
-        newest = settings.version if settings else 0
+        newest = settings.version or inf if settings else 0
         return {run_id: manifest for run_id, manifest in self.manifests.items() if manifest.version <= newest}
 
     @property

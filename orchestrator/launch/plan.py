@@ -65,15 +65,17 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def sort_runs(today: Sequence[Manifest], kept: Mapping[str, Manifest], records: Records, held: Collection[str] = ()) -> Sorted:
-    """Sort today's runs by what a launch does with them. `held`: interrupted runs that the scheduler may still take up itself."""
+    """Sort today's runs by what a launch does with them. `held`: runs whose task may still go on."""
     new: list[Manifest] = []
     missing: list[Manifest] = []
     retry: list[Manifest] = []
     stay: list[Manifest] = []
     for manifest in today:
         state = records.get(manifest.id).state
-        if state is State.INTERRUPTED:
-            (stay if manifest.id in held else retry).append(manifest)
+        if manifest.id in held:
+            stay.append(manifest)
+        elif state is State.INTERRUPTED:
+            retry.append(manifest)
         elif state in (State.PLANNED, State.BLOCKED):
             (missing if manifest.id in kept else new).append(manifest)
         else:

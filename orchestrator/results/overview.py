@@ -136,7 +136,7 @@ def _first_line(text: str) -> str:
 
 
 def _line(manifest: Manifest, record: Record, latest: Latest | None, objective: Objective | None, snapshot: Snapshot) -> Line:
-    last = record.current
+    last = record.decisive
     value = record.best
     if latest is not None and objective is not None:
         value = latest.metrics.get(objective.name)
@@ -156,7 +156,7 @@ def _line(manifest: Manifest, record: Record, latest: Latest | None, objective: 
 
 
 def _minutes(record: Record, now: float) -> float | None:
-    last = record.current
+    last = record.decisive
     if last is None or last.started_at is None:
         return None
     return max(0.0, now - last.started_at) / 60 if record.state in _COMPUTING else last.runtime_s / 60

@@ -67,7 +67,7 @@ def _row(manifest: Manifest, record: Record, keys: Sequence[str], metrics: Seque
     if objective is not None:
         row.update({f"{objective.name} (best)": record.best, "best_step": record.best_step, f"{objective.name} (last)": record.last})
     row.update({name: record.metrics.get(name) for name in metrics})
-    last = record.current
+    last = record.decisive
     row.update(
         attempts=len(record.attempts),
         runtime_s=round(last.runtime_s, 1) if last else None,

@@ -126,14 +126,12 @@ class Journal:
         if not values:
             return
         check_point("write", self.path)
-        self._stream.write(b"".join(msgspec.json.encode(value) + b"\n" for value in values))
+        rest = memoryview(b"".join(msgspec.json.encode(value) + b"\n" for value in values))
+        while rest:  # a disk that fills takes a part, and says so only when it is asked for the rest
+            rest = rest[self._stream.write(rest) :]
         if durable:
             check_point("fsync", self.path)
             os.fsync(self._stream.fileno())
-
-    def size(self) -> int:
-        """Return the number of bytes written so far."""
-        return self._stream.tell()
 
     def close(self) -> None:
         self._stream.close()
@@ -149,9 +147,9 @@ def read_whole(path: Path | str) -> bytes:
     """Return the content of a file. Of a small one it costs half of what `Path.read_bytes` does: no buffer, and no look at the size."""
     descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
     try:
-        parts = [os.read(descriptor, READ_BYTES)]
-        while len(parts[-1]) == READ_BYTES:  # what is short is the end of a file
-            parts.append(os.read(descriptor, READ_BYTES))
+        parts = []
+        while part := os.read(descriptor, READ_BYTES):
+            parts.append(part)
     finally:
         os.close(descriptor)
     return b"".join(parts)
@@ -179,16 +177,16 @@ def parse_lines(content: bytes, decode: Callable[[bytes], T], path: Path | str) 
         try:
             yield decode(line)
         except (msgspec.DecodeError, UnicodeDecodeError) as error:
-            if number >= len(lines) - 1 or _is_torn(line):
+            if number >= len(lines) - 1 or _is_torn(line, error):
                 continue
             raise StoreError(
                 f"{path}:{number}: this line is damaged ({error}). Restore the file from a backup, or remove the line."
             ) from error
 
 
-def _is_torn(line: bytes) -> bool:
-    """A line cut off in the middle: it begins like a record and does not end like one."""
-    return line.startswith((b"{", b"[")) and not line.endswith((b"}", b"]"))
+def _is_torn(line: bytes, error: Exception) -> bool:
+    """A line cut off in the middle: it begins like a record, and its end is missing (msgspec's own word for that)."""
+    return line.startswith(b"{") and (not line.endswith(b"}") or "truncated" in str(error))
 
 
 def read_json(path: Path, kind: type[T]) -> T | None:

@@ -91,6 +91,11 @@ class Record(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
         return self.attempts[-1] if self.attempts else None
 
     @property
+    def decisive(self) -> Attempt | None:
+        """The attempt that speaks for the run: the one that completed, else the one that was started last."""
+        return next((attempt for attempt in reversed(self.attempts) if attempt.state is State.COMPLETED), self.current)
+
+    @property
     def spent_s(self) -> float:
         """Wall time of all attempts that ended."""
         return sum(attempt.runtime_s for attempt in self.attempts)
@@ -162,7 +167,7 @@ class Records(msgspec.Struct, kw_only=True, omit_defaults=True):
         if not may_become(record.state, state):
             return
         before = record.before if record.state is state else record.state
-        if state is State.INTERRUPTED and record.state is not state:
+        if state is State.INTERRUPTED and record.is_alive:
             changes["interruptions"] = record.interruptions + 1
         self.runs[record.id] = msgspec.structs.replace(record, state=state, before=before, **changes)
 
@@ -245,8 +250,9 @@ def _ended(records: Records, event: Ended) -> None:
     record = records.runs[event.run] = msgspec.structs.replace(record, attempts=attempts)
     newest = record.attempts[-1] if record.attempts else None
     overtaken = newest is not None and (event.attempt, event.restart) < (newest.number, newest.restart)
-    if overtaken or (event.attempt < record.attempt and event.state is not State.COMPLETED):
-        return  # a zombie: only the end of the attempt that started last counts; a success counts until another has started
+    lives = newest is not None and newest.ended_at is None
+    if (overtaken and lives) or ((overtaken or event.attempt < record.attempt) and event.state is not State.COMPLETED):
+        return  # a zombie: only the end of the attempt that started last counts; a success counts unless another computes
     proof = (
         {"metrics": event.metrics, "best": event.best, "best_step": event.best_step, "last": event.last, "sha256": event.sha256}
         if event.state is State.COMPLETED

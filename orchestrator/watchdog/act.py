@@ -11,7 +11,7 @@ from orchestrator.cluster.scheduler import Snapshot, TaskRow, TaskState
 from orchestrator.grid.manifest import Manifest
 from orchestrator.launch.arrays import ArrayPlan, Job, cut_arrays
 from orchestrator.launch.commit import Common, submit_arrays
-from orchestrator.launch.launch import count_live, find_resume, find_room, is_listed, make_template, pack_of, prepare_jobs
+from orchestrator.launch.launch import count_live, find_resume, find_room, make_template, pack_of, prepare_jobs
 from orchestrator.launch.opened import OpenGrid, Settings
 from orchestrator.launch.plan import make_jobs
 from orchestrator.store.errors import InputError
@@ -59,14 +59,17 @@ def plan_submittal(
     resume = find_resume(grid.paths, records, [manifest.id for manifest in manifests])
     wanted = [msgspec.structs.replace(manifest, resources=_resources(manifest, records, changed or {})) for manifest in manifests]
     room = find_room(grid.spec, records, site.scheduler, count_live(snapshot))
-    listed = is_listed(grid.spec, site.profile)
+    listed = site.profile.scheduler == "local"
     arrays, later = cut_arrays(make_jobs(wanted, records, resume), pack_of(grid.spec, site.profile), room, listed=listed)
     return Submittal(arrays=tuple(arrays), later=tuple(later))
 
 
 def _resources(manifest: Manifest, records: Records, changed: Mapping[str, float]) -> Resources:
-    submission = records.submissions.get(records.get(manifest.id).token)
-    last = msgspec.convert(submission.resources, Resources) if submission and submission.resources else manifest.resources
+    record = records.get(manifest.id)
+    tokens = (record.token, record.current.token if record.current else "")
+    taken = (one for token in tokens if (one := records.submissions.get(token)) and one.resources and not one.refused)
+    submission = next(taken, None)
+    last = msgspec.convert(submission.resources, Resources) if submission else manifest.resources
     return msgspec.structs.replace(last, **changed)
 
 

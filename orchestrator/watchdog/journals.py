@@ -47,7 +47,7 @@ def _lines(paths: SubmissionPaths, wanted: set[int] | None) -> Iterator[JournalL
 
 
 def _journal_names(paths: SubmissionPaths) -> Iterator[tuple[int, int, str]]:
-    for name in os.listdir(paths.dir):
+    for name in os.listdir(paths.dir) if paths.dir.exists() else ():  # whoever removed it took what its workers said
         match = _JOURNAL.fullmatch(name)
         if match:
             yield int(match[1]), int(match[2] or 0), name
@@ -55,8 +55,10 @@ def _journal_names(paths: SubmissionPaths) -> Iterator[tuple[int, int, str]]:
 
 def _is_news(line: Started | Ended, records: Records) -> bool:
     record = records.get(line.run)
+    newest = record.current
     if isinstance(line, Ended) and line.state is State.COMPLETED:
-        return record.state is not State.COMPLETED
+        overtaken = newest is not None and newest.ended_at is None and (line.attempt, line.restart) < (newest.number, newest.restart)
+        return record.state is not State.COMPLETED and not overtaken
     if line.attempt < record.attempt:
         return False
     known = next((old for old in record.attempts if (old.number, old.restart) == (line.attempt, line.restart)), None)

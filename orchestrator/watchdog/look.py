@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 
 import msgspec
@@ -108,6 +108,11 @@ def look(grid: OpenGrid, site: Site, *, records: Records | None = None, now: flo
 def ask(records: Records, scheduler: Scheduler, now: float) -> Snapshot:
     """Ask the scheduler once about all submissions that may still live; about none, do not ask."""
     return _ask_about(live_tokens(records), records, scheduler, now)
+
+
+def ask_of(run_ids: Iterable[str], records: Records, scheduler: Scheduler, now: float) -> Snapshot:
+    """Ask about the newest submissions of these runs, also of those that have ended for us: a task may live all the same."""
+    return _ask_about(sorted({records.get(run_id).token for run_id in run_ids} & records.submissions.keys()), records, scheduler, now)
 
 
 def _ask_about(tokens: list[str], records: Records, scheduler: Scheduler, now: float) -> Snapshot:

@@ -111,15 +111,26 @@ def _judge(
     if any(row.state is not TaskState.ENDED for row in rows):
         return
     if rows and is_settled(rows, patience, now):
-        yield _end(record, rows, proof, now, ours=_is_recalled(record, submission))
+        yield from _ends(record, rows, proof, now, ours=_is_recalled(record, submission))
         return
     if rows or not snapshot.queue_ok:
         return
-    key = f"{record.token}/{record.index if not submission.listed else '*'}"
+    key = _place(record, submission)
     since, looks = absences.since.get(key, now), absences.looks.get(key, 0) + 1
     missing[key] = (since, looks)
     if looks >= MIN_LOOKS and now - since >= patience.absent_s:
-        yield _left_its_array(record, now) if _is_out_of_array(record, submission, snapshot) else _end(record, [], proof, now)
+        if _is_out_of_array(record, submission, snapshot):
+            yield _left_its_array(record, now)
+        else:
+            yield from _ends(record, [], proof, now)
+
+
+def _place(record: Record, submission: SubmissionRecord) -> str:
+    """Return what is missed: the task that computed the run, else the one it waits for, else any of a list."""
+    attempt = record.current
+    if record.state is not State.QUEUED and attempt is not None:
+        return f"{attempt.token}/{attempt.index}"
+    return f"{record.token}/{'*' if submission.listed else record.index}"
 
 
 def _is_out_of_array(record: Record, submission: SubmissionRecord, snapshot: Snapshot) -> bool:
@@ -186,14 +197,26 @@ def is_settled(rows: Collection[TaskRow], patience: Patience, now: float) -> boo
     return now - newest >= patience.settle_s
 
 
-def _end(record: Record, rows: list[TaskRow], proof: Proof, now: float, *, ours: bool = False) -> LedgerEvent:
-    """Return what became of a run whose tasks are gone. `ours`: we cancelled its task ourselves."""
-    attempt = record.current
+def _ends(record: Record, rows: list[TaskRow], proof: Proof, now: float, *, ours: bool = False) -> Iterator[LedgerEvent]:
+    """Yield what became of a run whose tasks are gone: the end of its newest attempt, and a success that an earlier one left behind.
+
+    `ours`: we cancelled its task ourselves.
+    """
     ended_at = (rows[0].ended_at if rows else None) or now
-    for earlier in reversed(record.attempts):
-        proven = proof(record.id, earlier.number, earlier.restart)
-        if proven is not None:
-            return _success(record.id, earlier, proven, ended_at)
+    proofs = ((earlier, proof(record.id, earlier.number, earlier.restart)) for earlier in reversed(record.attempts))
+    proven = next((_success(record.id, earlier, found, ended_at) for earlier, found in proofs if found is not None), None)
+    newest = record.current
+    if proven is None or (
+        newest is not None and newest.ended_at is None and (proven.attempt, proven.restart) != (newest.number, newest.restart)
+    ):
+        yield _end(record, rows, ended_at, now, ours=ours)
+    if proven is not None:
+        yield proven
+
+
+def _end(record: Record, rows: list[TaskRow], ended_at: float, now: float, *, ours: bool) -> LedgerEvent:
+    """Return the end of a run that nothing proves."""
+    attempt = record.current
     if record.state is State.QUEUED or attempt is None:
         return _never_started(record, rows, now, ours=ours)
     state, cause = _cause(rows, ours=ours)

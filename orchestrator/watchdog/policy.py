@@ -20,7 +20,7 @@ REFUSED_WAIT_S, REFUSED_MOST_S = 60.0, 3600.0
 
 
 class Decision(msgspec.Struct, frozen=True, kw_only=True):
-    """What is to be done with a run, and why; the id makes the act happen at most once."""
+    """What is to be done with a run, and why; recorded under its id before the act."""
 
     id: str
     run: str
@@ -52,9 +52,12 @@ def wait_after_refusal(submissions: Collection[SubmissionRecord], now: float) ->
 
 
 def held_runs(records: Records, snapshot: Snapshot) -> set[str]:
-    """Return the interrupted runs that nobody may submit again now: their task may go on, or the queue did not answer."""
-    interrupted = (record for record in records.runs.values() if record.state is State.INTERRUPTED)
-    return {record.id for record in interrupted if not snapshot.queue_ok or may_go_on(record, snapshot)}
+    """Return the runs that nobody may submit again now: their task may go on, or the queue did not answer.
+
+    They were interrupted, or taken out of an array whose task was perhaps quicker.
+    """
+    again = (record for record in records.runs.values() if record.attempt and record.state in (State.INTERRUPTED, State.PLANNED))
+    return {record.id for record in again if not snapshot.queue_ok or may_go_on(record, snapshot)}
 
 
 def may_go_on(record: Record, snapshot: Snapshot) -> bool:

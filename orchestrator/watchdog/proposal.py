@@ -95,6 +95,10 @@ def refresh(draft: Draft, pen: Pen, held: Collection[str] = ()) -> Draft:
 
 
 def expand_only(draft: Draft) -> None:
-    """Write grid-<n>.yaml and the manifests, and submit nothing."""
+    """Write grid-<n>.yaml and the manifests, and submit nothing. What was launched goes on as it was launched."""
     with take_pen(draft.paths) as pen:
-        write_draft(pen, refresh(draft, pen))
+        fresh = refresh(draft, pen)
+        runs = fresh.runs
+        if OpenGrid(draft.paths).settings is not None:  # the launch of this version says which runs it leaves out
+            runs = msgspec.structs.replace(runs, orphans=(), revived=())
+        write_draft(pen, msgspec.structs.replace(fresh, runs=runs))

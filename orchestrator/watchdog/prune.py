@@ -10,7 +10,7 @@ from pathlib import Path
 import msgspec
 
 from orchestrator.cluster.scheduler import Snapshot, TaskState
-from orchestrator.grid.manifest import Manifest
+from orchestrator.grid.manifest import Manifest, content
 from orchestrator.launch.opened import OpenGrid, known_grids
 from orchestrator.store.errors import StoreError
 from orchestrator.store.events import Changed
@@ -66,20 +66,16 @@ def _duplicates_in(candidates: dict[str, Manifest], other: OpenGrid, ours: str) 
         if records.get(run_id).state is State.COMPLETED and not records.get(run_id).adopted_from
     }
     adopted = {run_id for run_id, record in records.runs.items() if record.adopted_from == ours}
-    same_config = {_content(manifest): run_id for run_id, manifest in complete.items()}
+    same_config = {content(manifest): run_id for run_id, manifest in complete.items()}
     found = []
     for run_id, manifest in candidates.items():
         if run_id in adopted:
             continue
-        twin = run_id if run_id in complete else same_config.get(_content(manifest))
+        twin = run_id if run_id in complete else same_config.get(content(manifest))
         if twin is not None:
             why = "same id" if twin == run_id else "same entry and complete config"
             found.append(Duplicate(run=run_id, other_grid=other.paths.name, other_run=twin, why=why))
     return found
-
-
-def _content(manifest: Manifest) -> bytes:
-    return msgspec.json.encode((manifest.entry, manifest.command, manifest.config), order="sorted")
 
 
 def adopters(grid: OpenGrid, run_ids: Sequence[str]) -> dict[str, str]:
@@ -130,6 +126,8 @@ def _obstacle(pen: Pen, record: Record, snapshot: Snapshot, adopter: str) -> str
     folder, trash = pen.paths.run(record.id).dir, pen.paths.trash / record.id
     if record.is_alive:
         return f"is {record.state.value}; cancel it first"
+    if record.token and not snapshot.queue_ok:
+        return "the scheduler does not say whether one of its tasks lives; prune it when it answers"
     if _may_be_taken(pen.records, record, snapshot):
         return "a task that could compute it still lives; prune it when that has ended"
     if adopter:
@@ -163,6 +161,11 @@ def restore(pen: Pen, run_ids: Sequence[str], *, by: str) -> list[str]:
         source, target = pen.paths.trash / run_id, pen.paths.run(run_id).dir
         if source.exists() and target.exists():
             refused.append(f"run {run_id[:8]}…: {target} exists already; move it away first")
+            continue
+        if not source.exists() and not target.exists():
+            refused.append(
+                f"run {run_id[:8]}…: its files are neither in {source.parent} nor where they were; there is nothing to bring back"
+            )
             continue
         if source.exists():
             _bring_back(source, target.parent)

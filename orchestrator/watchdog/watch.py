@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -9,22 +10,24 @@ from pathlib import Path
 import msgspec
 
 from orchestrator.cluster.scheduler import Snapshot, TaskRow, TaskState
-from orchestrator.grid.manifest import Manifest
+from orchestrator.grid.manifest import Manifest, content
 from orchestrator.launch.apply import Draft, make_draft, write_draft
 from orchestrator.launch.commit import open_intents, take_up
 from orchestrator.launch.launch import count_live
 from orchestrator.launch.opened import OpenGrid
 from orchestrator.launch.plan import free_slots, tell_waiting
-from orchestrator.store.errors import ChangeRefused, ClusterError
+from orchestrator.store.errors import ChangeRefused, ClusterError, InputError
 from orchestrator.store.events import Decided, Looked, Recalled, Throttled
 from orchestrator.store.ledger import Pen, take_pen
 from orchestrator.store.records import WATCH, Records
 from orchestrator.store.states import State
 from orchestrator.watchdog.act import Submittal, plan_submittal, submit, write_wish
 from orchestrator.watchdog.look import Look, Site, ask, live_tokens, look, save_absences
-from orchestrator.watchdog.policy import decide, may_go_on, wait_after_refusal
+from orchestrator.watchdog.policy import decide, wait_after_refusal
 from orchestrator.watchdog.throttle import Move, Throttle, plan_move, raise_throttles
 from orchestrator.worker.claim import Wish
+
+LOG = logging.getLogger(__name__)
 
 Sleep = Callable[[float], None]
 
@@ -75,13 +78,15 @@ def watch_once(grid: OpenGrid, site: Site, *, sleep: Sleep = time.sleep, wait_s:
     seen = look(grid, site)
     draft = _draft_of_runs_that_waited(grid)
     waiting = tuple(tell_waiting(draft.waiting)) if draft else ()
-    if not seen.events and not _has_work(grid, seen, site) and not (draft and draft.runs.new):  # waiting alone is no work
+    if not seen.events and not _has_work(grid, seen, site) and not (draft and _that_waited(draft, grid)):  # waiting alone is no work
         save_absences(grid.paths, seen.absences)
         return Round(look=seen, told=(), waiting=waiting)
     with take_pen(grid.paths, lease_s=site.profile.lease_s, wait_s=wait_s) as pen:
         seen = record_under(pen, grid, site, before=seen)
         told = [*_cancel_twins(pen, seen.snapshot, site), *settle_open(pen, seen.snapshot, site, sleep)]
-        told += _add_runs_that_waited(pen, grid)
+        added = _add_runs_that_waited(pen, grid)
+        grid = OpenGrid(grid.paths) if added else grid
+        told += added
         told += _fill(pen, grid, site, seen.snapshot)
         records = pen.records
     return Round(look=msgspec.structs.replace(seen, records=records), told=tuple(told), waiting=waiting)
@@ -121,20 +126,31 @@ def _draft_of_runs_that_waited(grid: OpenGrid) -> Draft | None:
     """Return what the grid file asks for now; None for a grid whose runs need no other's result."""
     if not grid.spec.has_needs or grid.settings is None:
         return None
-    return make_draft(grid.spec, grid.paths.dir.parent, project=Path(grid.settings.cwd), accept_defaults=True)
+    try:
+        return make_draft(grid.spec, grid.paths.dir.parent, project=Path(grid.settings.cwd), accept_defaults=True)
+    except InputError as error:  # runs that were made already are kept alive all the same
+        LOG.warning("%s: which runs can be added is not known: %s", grid.paths.name, error)
+        return None
 
 
 def _add_runs_that_waited(pen: Pen, grid: OpenGrid) -> list[str]:
     """Make the runs whose `needs:` have been met since the launch. Runs are added only: to leave some out is a person's launch."""
     draft = _draft_of_runs_that_waited(grid)
-    if draft is None or grid.settings is None or not draft.runs.new:
+    if draft is None or grid.settings is None:
         return []
     version = grid.settings.version
-    new = tuple(msgspec.structs.replace(manifest, version=version) for manifest in draft.runs.new)
+    new = tuple(msgspec.structs.replace(manifest, version=version) for manifest in _that_waited(draft, grid))
+    if not new:
+        return []
     runs = msgspec.structs.replace(draft.runs, new=new, orphans=(), revived=())
     write_draft(pen, msgspec.structs.replace(draft, version=version, is_new_version=False, runs=runs))
-    grid.__dict__.pop("manifests", None)
     return [f"{len(new)} run{'s have' if len(new) > 1 else ' has'} now what was waited for"]
+
+
+def _that_waited(draft: Draft, grid: OpenGrid) -> list[Manifest]:
+    """Return the new runs of points that had none: what is made already is not made anew because another result is now the best."""
+    made = {content(manifest) for manifest in grid.launched().values()}
+    return [manifest for manifest in draft.runs.new if content(manifest) not in made]
 
 
 def _fill(pen: Pen, grid: OpenGrid, site: Site, snapshot: Snapshot) -> list[str]:
@@ -154,12 +170,13 @@ def _plan_filling(grid: OpenGrid, site: Site, records: Records, snapshot: Snapsh
     if grid.settings is None or not snapshot.queue_ok:
         return None
     wanted = _to_submit(grid, records, snapshot)
-    if wanted and not wait_after_refusal(records.submissions.values(), snapshot.taken_at):
+    waits = wait_after_refusal(records.submissions.values(), snapshot.taken_at) > 0
+    if wanted and not waits:
         submittal = plan_submittal(grid, wanted, records, snapshot, site)
         if submittal.runs:
             return submittal
     throttles, move = _to_widen(grid, records, snapshot)
-    return move or throttles or None
+    return throttles or (None if waits else move) or None
 
 
 def _to_submit(grid: OpenGrid, records: Records, snapshot: Snapshot) -> list[Manifest]:
@@ -167,7 +184,7 @@ def _to_submit(grid: OpenGrid, records: Records, snapshot: Snapshot) -> list[Man
     chosen = []
     for run_id, manifest in grid.launched().items():
         record = records.get(run_id)
-        waits = record.state is State.PLANNED and run_id not in records.orphans and not (record.attempt and may_go_on(record, snapshot))
+        waits = record.state is State.PLANNED and run_id not in records.orphans
         if waits or decide(record, snapshot) is not None:
             chosen.append(manifest)
     return chosen
@@ -216,7 +233,9 @@ def _take_back(pen: Pen, site: Site, move: Move, snapshot: Snapshot) -> list[str
     rows = tuple(row for row in move.rows if pen.records.waiting_in(submission, row))
     for run_id, attempt in (submission.runs[row] for row in rows):
         write_wish(pen.paths, run_id, Wish(wish="requeue", by=WATCH, at=pen.clock(), through=attempt))
-    pen.write(Recalled(at=pen.clock(), token=move.token, rows=rows))
+    if rows:
+        pen.write(Recalled(at=pen.clock(), token=move.token, rows=rows))
     pen.check()
-    site.scheduler.cancel([snapshot.tasks[move.token][row] for row in rows])
+    recalled = pen.records.submissions[move.token].recalled  # with those of a round that was cut off before its scancel
+    site.scheduler.cancel([snapshot.tasks[move.token][row] for row in move.rows if row in recalled])
     return [f"{move.token}: moved to free slots: {len(rows)} of its waiting runs"]

@@ -98,6 +98,11 @@ CASES = [
     (ENTRY + "metrics: {mode: max}", 3, ["metrics", "objective", "Write metrics:"]),
     (ENTRY + "metrics: {objective: val/ssim, mode: best}", 3, ["metrics.mode", "best", "max, min"]),
     (ENTRY + "pack: {per_task: 0}", 3, ["pack.per_task", "0", "Write per_task: 4"]),
+    (
+        ENTRY + "pack: {per_task: 8, per_gpu: 4}\nresources: {max_parallel: 2}",
+        3,
+        ["compute 4 runs", "max_parallel is 2", "lower pack.per_gpu"],
+    ),
     (ENTRY + "pack: {per_node: 2}", 3, ["pack.per_node", "2", "Known:"]),
     (ENTRY + "signal: USR1", 3, ["signal", "USR1", "run.stop_requested"]),
     ("command: x\nsignal: KILL", 3, ["signal", "KILL", "Known:"]),

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import pytest
 
 from orchestrator.cluster.scheduler import TaskState
@@ -120,6 +118,13 @@ def test_each_try_of_an_intent_leaves_an_act_of_its_own(unanswered: Study) -> No
 
 
 @pytest.mark.parametrize("unanswered", [Answer.SILENCE], indirect=True)
+def test_array_that_is_submitted_again_keeps_the_fence_that_holds_back_a_late_twin(unanswered: Study) -> None:
+    unanswered.watch()
+    assert len(unanswered.scheduler.jobs) == 1
+    assert unanswered.scheduler.lifted == {}
+
+
+@pytest.mark.parametrize("unanswered", [Answer.SILENCE], indirect=True)
 @pytest.mark.parametrize("healthy", [(False, False), (True, False), (False, True)])
 def test_nothing_is_submitted_again_after_a_look_that_was_not_healthy(unanswered: Study, healthy: tuple[bool, bool]) -> None:
     unanswered.scheduler.queue_ok, second = healthy
@@ -154,14 +159,13 @@ def prepared(study: Study) -> Study:
     return study
 
 
-@pytest.mark.parametrize("answer", [Answer.LOST, Answer.SILENCE])
-def test_prepare_job_whose_answer_got_lost_is_settled_and_waited_for(study: Study, answer: Answer) -> None:
+def test_watch_adopts_a_prepare_job_whose_answer_got_lost_and_lets_the_runs_wait_for_it(study: Study) -> None:
     study.more = PREPARE
-    study.scheduler.on_submit = answer
+    study.scheduler.on_submit = Answer.LOST
     with pytest.raises(SubmitUnknown):
         study.launch(1)
     study.scheduler.on_submit = Answer.YES
-    study.launch(1)
+    study.watch()
     job, array = study.scheduler.jobs
     assert (study.seeds_of(array), array.request.after) == ([1], (job.id,))
 
@@ -169,6 +173,7 @@ def test_prepare_job_whose_answer_got_lost_is_settled_and_waited_for(study: Stud
 def test_array_waits_for_the_job_of_its_prepare_command(prepared: Study) -> None:
     job, array = prepared.scheduler.jobs
     assert (job.request.after, array.request.after) == ((), (job.id,))
+    assert prepared.scheduler.lifted == {array.id: (job.id,)}
     assert "orchestrator.worker.prepare" in job.request.command
 
 
@@ -186,8 +191,8 @@ def test_prepare_command_whose_job_is_gone_is_submitted_again(prepared: Study) -
 
 
 def test_prepare_command_that_ended_well_is_waited_for_by_nobody(prepared: Study) -> None:
-    (prepared_folder,) = (prepared.paths.dir / "prepare").iterdir()
-    Path(prepared_folder, "result.json").write_bytes(RESULT)
+    [folder] = (prepared.paths.dir / "prepare").iterdir()
+    (folder / "result.json").write_bytes(RESULT)
     prepared.launch(1, 2)
     _, _, array = prepared.scheduler.jobs
     assert array.request.after == ()

@@ -45,6 +45,8 @@ class StandIn:
         self.cancel_calls = 0
         self.throttles: list[tuple[str, int]] = []
         """(job id, tasks) of each change that was asked for."""
+        self.lifted: dict[str, tuple[str, ...]] = {}
+        """Job id → the jobs it still waits for, of each job whose fence was lifted."""
         self.looks = 0
         self.queue_ok = True
         self.on_submit = self.on_throttle = Answer.YES
@@ -114,7 +116,7 @@ class StandIn:
         self.cancelled += [(row.job_id, row.index) for row in tasks]
 
     def lift_fences(self, jobs: Mapping[str, tuple[str, ...]]) -> None:
-        pass
+        self.lifted.update(jobs)
 
     def set_throttle(self, job_id: str, tasks: int) -> None:
         self.before_act()

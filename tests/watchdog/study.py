@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Collection
+from collections.abc import Callable
 from pathlib import Path
 
 import msgspec
@@ -165,7 +165,7 @@ class Study:
         return {path: (status.st_size, status.st_mtime_ns) for path, status in found}
 
 
-def open_submissions(records: Records) -> Collection[str]:
+def open_submissions(records: Records) -> list[str]:
     """Return the tokens of submissions whose answer never came."""
     return [submission.token for submission in records.submissions.values() if submission.is_open]
 
