@@ -21,6 +21,7 @@ from orchestrator.launch.opened import OpenGrid, Settings
 from orchestrator.launch.plan import Plan, free_slots, make_jobs, tell_waiting, typical_runtime_min
 from orchestrator.launch.snapshot import take_snapshot
 from orchestrator.results.cost import cost, limit_of
+from orchestrator.store.errors import ClusterError
 from orchestrator.store.files import read_json, write_atomic
 from orchestrator.store.layout import GridPaths
 from orchestrator.store.ledger import Pen
@@ -163,11 +164,20 @@ def prepare_jobs(
         write_atomic(paths.command, msgspec.json.encode(ready))
         paths.failed.unlink(missing_ok=True)
         if scheduler.name == "slurm":
-            jobs[digest] = _queued_prepare(pen.records, digest, live) or submit_prepare(pen, digest, task.resources, scheduler)
+            jobs[digest] = _queued_prepare(pen, digest, scheduler, live) or submit_prepare(pen, digest, task.resources, scheduler)
     return jobs
 
 
-def _queued_prepare(records: Records, digest: str, live: Mapping[str, int]) -> str:
-    """Return the job id of a prepare command that is in the queue already."""
-    found = (record.job_id for record in records.submissions.values() if record.reason == PREPARE + digest and live.get(record.token))
-    return next(found, "")
+def _queued_prepare(pen: Pen, digest: str, scheduler: Scheduler, live: Mapping[str, int]) -> str:
+    """Return the job id of a prepare command that is in the queue already; a job that `live` does not tell of is asked about.
+
+    A look does not ask about prepare jobs while no run waits for one: after a refusal, a kill or a lost answer in between.
+    """
+    sent = [record for record in pen.records.submissions.values() if record.reason == PREPARE + digest and record.job_id]
+    untold = [record for record in sent if record.token not in live]
+    if untold:
+        snapshot = scheduler.snapshot([one.token for one in untold], since=min(one.at for one in untold), now=pen.clock())
+        if not snapshot.queue_ok:
+            raise ClusterError(f"{pen.paths.name}: the queue does not say whether the prepare command is in it. Repeat this later.")
+        live = {**live, **count_live(snapshot)}
+    return next((record.job_id for record in sent if live.get(record.token)), "")

@@ -56,6 +56,7 @@ class Record(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     reason: str = ""
     before: State = State.PLANNED
     """The state that the present one replaced: where a refused or restored run returns to."""
+    before_cause: Cause | None = None
     attempt: int = 0
     """The newest attempt number allotted; 0: never submitted."""
     token: str = ""
@@ -166,10 +167,11 @@ class Records(msgspec.Struct, kw_only=True, omit_defaults=True):
     def _move(self, record: Record, state: State, **changes: Any) -> None:
         if not may_become(record.state, state):
             return
-        before = record.before if record.state is state else record.state
+        if record.state is not state:
+            changes |= {"before": record.state, "before_cause": record.cause}
         if state is State.INTERRUPTED and record.is_alive:
             changes["interruptions"] = record.interruptions + 1
-        self.runs[record.id] = msgspec.structs.replace(record, state=state, before=before, **changes)
+        self.runs[record.id] = msgspec.structs.replace(record, state=state, **changes)
 
 
 def _applied(records: Records, event: Applied) -> None:
@@ -210,8 +212,7 @@ def _refused(records: Records, event: Refused) -> None:
     for row in range(len(submission.runs)):
         record = records.waiting_in(submission, row)
         if record is not None:
-            cause = record.current.cause if record.current and record.current.state is record.before else None
-            back = msgspec.structs.replace(record, state=record.before, cause=cause, reason=event.message, since=event.at)
+            back = msgspec.structs.replace(record, state=record.before, cause=record.before_cause, reason=event.message, since=event.at)
             records.runs[record.id] = back
 
 

@@ -70,6 +70,8 @@ def plan_move(submissions: Collection[SubmissionRecord], snapshot: Snapshot, slo
     if behind is None or slots < 1 or len(waiting[behind.token]) < 2:
         return None
     rows = waiting[behind.token]
+    if not behind.recalled.isdisjoint(rows):
+        return None  # what was taken out before is still in the queue
     count = max(1, len(rows) * slots // (slots + behind.max_parallel))
     return Move(token=behind.token, rows=tuple(rows[-count:]))
 

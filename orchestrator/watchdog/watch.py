@@ -83,7 +83,7 @@ def watch_once(grid: OpenGrid, site: Site, *, sleep: Sleep = time.sleep, wait_s:
         return Round(look=seen, told=(), waiting=waiting)
     with take_pen(grid.paths, lease_s=site.profile.lease_s, wait_s=wait_s) as pen:
         seen = record_under(pen, grid, site, before=seen)
-        told = [*_cancel_twins(pen, seen.snapshot, site), *settle_open(pen, seen.snapshot, site, sleep)]
+        told = [*_cancel_unwanted(pen, seen.snapshot, site), *settle_open(pen, seen.snapshot, site, sleep)]
         added = _add_runs_that_waited(pen, grid)
         grid = OpenGrid(grid.paths) if added else grid
         told += added
@@ -95,23 +95,26 @@ def watch_once(grid: OpenGrid, site: Site, *, sleep: Sleep = time.sleep, wait_s:
 def _has_work(grid: OpenGrid, seen: Look, site: Site) -> bool:
     if grid.settings is None:
         return False
-    if open_intents(seen.records.submissions.values()) or _waiting_twins(seen.snapshot):
+    if open_intents(seen.records.submissions.values()) or _unwanted(seen.records, seen.snapshot):
         return True
     return _plan_filling(grid, site, seen.records, seen.snapshot) is not None
 
 
-def _cancel_twins(pen: Pen, snapshot: Snapshot, site: Site) -> list[str]:
-    """Cancel the second job of a submission that was taken twice; it waits behind the first, and would find nothing to do."""
-    twins = _waiting_twins(snapshot)
-    if not twins:
+def _cancel_unwanted(pen: Pen, snapshot: Snapshot, site: Site) -> list[str]:
+    """Cancel waiting tasks that would find nothing to do; returns a sentence for each submission that was taken twice."""
+    unwanted = _unwanted(pen.records, snapshot)
+    if not unwanted:
         return []
     pen.check()
-    site.scheduler.cancel(twins)
-    return [f"{token}: a second job of it was cancelled" for token in sorted({row.token for row in twins})]
+    site.scheduler.cancel(unwanted)
+    twins = {row.token for row in unwanted} & {row.token for row in snapshot.twins}
+    return [f"{token}: a second job of it was cancelled" for token in sorted(twins)]
 
 
-def _waiting_twins(snapshot: Snapshot) -> list[TaskRow]:
-    return [row for row in snapshot.twins if row.state is TaskState.WAITING]
+def _unwanted(records: Records, snapshot: Snapshot) -> list[TaskRow]:
+    """Return the second jobs of submissions that were taken twice, and tasks that were taken out of their array and not cancelled."""
+    recalled = (snapshot.task(token, row) for token, submission in records.submissions.items() for row in submission.recalled)
+    return [row for row in (*snapshot.twins, *recalled) if row is not None and row.state is TaskState.WAITING]
 
 
 def settle_open(pen: Pen, snapshot: Snapshot, site: Site, sleep: Sleep) -> list[str]:
@@ -184,8 +187,9 @@ def _to_submit(grid: OpenGrid, records: Records, snapshot: Snapshot) -> list[Man
     chosen = []
     for run_id, manifest in grid.launched().items():
         record = records.get(run_id)
-        waits = record.state is State.PLANNED and run_id not in records.orphans
-        if waits or decide(record, snapshot) is not None:
+        if run_id in records.orphans:
+            continue
+        if record.state is State.PLANNED or decide(record, snapshot) is not None:
             chosen.append(manifest)
     return chosen
 
@@ -233,9 +237,7 @@ def _take_back(pen: Pen, site: Site, move: Move, snapshot: Snapshot) -> list[str
     rows = tuple(row for row in move.rows if pen.records.waiting_in(submission, row))
     for run_id, attempt in (submission.runs[row] for row in rows):
         write_wish(pen.paths, run_id, Wish(wish="requeue", by=WATCH, at=pen.clock(), through=attempt))
-    if rows:
-        pen.write(Recalled(at=pen.clock(), token=move.token, rows=rows))
+    pen.write(Recalled(at=pen.clock(), token=move.token, rows=rows))
     pen.check()
-    recalled = pen.records.submissions[move.token].recalled  # with those of a round that was cut off before its scancel
-    site.scheduler.cancel([snapshot.tasks[move.token][row] for row in move.rows if row in recalled])
-    return [f"{move.token}: moved to free slots: {len(rows)} of its waiting runs"]
+    site.scheduler.cancel([snapshot.tasks[move.token][row] for row in rows])  # one that is cut off here, the next round repeats
+    return [f"{move.token}: moved to free slots: {len(rows)} of its waiting runs"] if rows else []

@@ -9,7 +9,9 @@ from orchestrator.store.errors import Busy
 from orchestrator.store.events import Throttled
 from orchestrator.store.records import SubmissionRecord
 from orchestrator.store.states import State
+from orchestrator.watchdog.act import cancel
 from orchestrator.watchdog.throttle import THROTTLED
+from orchestrator.watchdog.watch import record_under
 from orchestrator.worker.claim import read_wish
 from tests.watchdog.stand_in import Answer, Job
 from tests.watchdog.study import Study
@@ -123,6 +125,16 @@ def test_run_that_was_quicker_than_its_recall_keeps_its_place(fixed: Study) -> N
     fixed.watch()
     assert (fixed.states(6), fixed.record(6).attempt) == ([State.RUNNING], 1)
     assert len(fixed.scheduler.jobs) == 2
+
+
+def test_wish_of_a_person_is_not_written_over_by_a_move(fixed: Study) -> None:
+    with fixed.pen() as pen:
+        seen = record_under(pen, fixed.grid, fixed.site)
+        cancel(pen, [pen.records.get(fixed.manifest(6).id)], seen.snapshot, fixed.site, by="ada")
+    fixed.watch()  # the queue still shows the task
+    wish = read_wish(fixed.paths.run(fixed.record(6).id))
+    assert wish is not None and (wish.wish, wish.by) == ("cancel", "ada")
+    assert fixed.scheduler.cancelled == [("2", 2)]
 
 
 def test_a_slot_that_raises_a_throttle_moves_no_runs_as_well(study: Study) -> None:
