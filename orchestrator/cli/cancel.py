@@ -24,7 +24,10 @@ mrsweep cancel mtl_knee --where 'loss.weighting=naive' --dry-run
 @selecting
 @acting
 def command(*, target: Target, selection: Selection, manner: Manner) -> None:
-    """End the selected runs. Queued ones never start; running ones are asked to stop, and stopped."""
+    """End the selected runs. Queued ones never start; running ones are told to end at once.
+
+    What a run computed since its last checkpoint is lost; requeue goes on from there.
+    """
     opened, site = target.open()
     seen = record(opened, site)
     chosen = [found for _, found in select(opened.manifests, seen.records, selection) if not found.is_final]

@@ -112,22 +112,25 @@ def known_profiles() -> dict[str, Path]:
 
 
 def load_profile(name: str) -> Profile:
-    """Read the profile `name`, a known name or the path of a file. Raises ProfileError."""
+    """Read the profile `name`, a known name or the path of a file; the profile's own name finds it again from any folder.
+
+    Raises ProfileError.
+    """
     if "/" in name or name.endswith(SUFFIX):
-        return _read(Path(name))
+        return _read(Path(name), str(Path(name).absolute()))
     known = known_profiles()
     if name in known:
-        return _read(known[name])
+        return _read(known[name], name)
     raise ProfileError(f"--profile {name[:60]!a}: there is no such profile. {did_you_mean(name, known)} A path may stand here too.")
 
 
-def _read(file: Path) -> Profile:
+def _read(file: Path, name: str) -> Profile:
     try:
         text = file.read_bytes().decode()
     except (OSError, ValueError) as error:
         reason = error.strerror if isinstance(error, OSError) else "no text"
         raise ProfileError(f"--profile {str(file)[:200]!a}: cannot be read ({reason}). Give a name or the path of a text file.") from error
-    return parse_profile(text, name=file.name.removesuffix(SUFFIX), path=str(file))
+    return parse_profile(text, name=name, path=str(file))
 
 
 def parse_profile(text: str, *, name: str, path: str) -> Profile:

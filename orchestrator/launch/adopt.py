@@ -20,6 +20,7 @@ from orchestrator.store.layout import GridPaths, attempt_name
 from orchestrator.store.ledger import read_records
 from orchestrator.store.records import Record, Records
 from orchestrator.store.states import State
+from orchestrator.worker.journals import read_journals
 
 LOG = logging.getLogger(__name__)
 
@@ -39,9 +40,10 @@ def find_adoptable(paths: GridPaths, wanted: Collection[str], now: float) -> lis
 
 
 def _readable_records(other: GridPaths) -> Records:
-    """Return another grid's records; damage over there is told, and does not stop this grid."""
+    """Return another grid's records, with what its workers wrote since; damage over there is told, and does not stop this grid."""
     try:
-        return read_records(other)
+        records = read_records(other)
+        return records.apply(read_journals(other, records).events)
     except StoreError as error:
         LOG.warning("grid %s is passed over: %s", other.name, error)
         return Records()

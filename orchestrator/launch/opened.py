@@ -13,9 +13,10 @@ import msgspec
 
 from orchestrator.grid.manifest import Manifest, read_manifests
 from orchestrator.grid.spec import Spec, read_spec
-from orchestrator.store.errors import InputError, did_you_mean
+from orchestrator.store.errors import InputError, StoreError, did_you_mean
 from orchestrator.store.files import read_json
 from orchestrator.store.layout import GridPaths, grid_paths
+from orchestrator.store.records import Records
 
 
 class Settings(msgspec.Struct, frozen=True, kw_only=True):
@@ -55,6 +56,15 @@ class OpenGrid:
     def manifests(self) -> Mapping[str, Manifest]:
         """Run id → manifest, in the order in which the runs were added."""
         return read_manifests(self.paths.manifest)
+
+    def check(self, records: Records) -> None:
+        """Raise StoreError when the ledger knows runs that manifest.jsonl does not: they would be missing from every table."""
+        lost = records.runs.keys() - self.manifests.keys()
+        if lost:
+            raise StoreError(
+                f"{self.paths.manifest}: lacks {len(lost)} of {len(records.runs)} runs that the ledger knows, {min(lost)} among them. "
+                "Restore it from a backup, or put it together again: each run's folder has its line in manifest.json."
+            )
 
     def launched(self) -> Mapping[str, Manifest]:
         """Return the manifests of the runs that were launched, without those that were only expanded since."""

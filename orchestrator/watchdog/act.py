@@ -52,7 +52,8 @@ def plan_submittal(
 ) -> Submittal:
     """Decide in which arrays these runs go, with the resources they had last, and `changed` ones on top.
 
-    Runs whose task the scheduler still holds are left out. It writes nothing; it reads which attempts left a checkpoint.
+    Runs whose task the scheduler still holds are left out. It writes nothing; it reads which attempts left a checkpoint. Raises ProfileError for
+    `changed` ones that no node can give.
     """
     held = held_runs(records, snapshot)
     manifests = [manifest for manifest in manifests if manifest.id not in held]
@@ -61,6 +62,8 @@ def plan_submittal(
     room = find_room(grid.spec, records, site.scheduler, count_live(snapshot))
     listed = site.profile.scheduler == "local"
     arrays, later = cut_arrays(make_jobs(wanted, records, resume), pack_of(grid.spec, site.profile), room, listed=listed)
+    for array in arrays if changed else ():
+        site.scheduler.check(array.resources)
     return Submittal(arrays=tuple(arrays), later=tuple(later))
 
 

@@ -21,7 +21,7 @@ from orchestrator.store.files import read_json, write_atomic
 from orchestrator.store.layout import GridPaths
 from orchestrator.store.ledger import read_records
 from orchestrator.store.records import Records, SubmissionRecord
-from orchestrator.watchdog.journals import read_journals
+from orchestrator.worker.journals import read_journals
 from orchestrator.watchdog.observe import Absences, Patience, Proof, Proven, bad_end_of, blocked_by_prepare, observe
 from orchestrator.worker.outcome import read_result
 from orchestrator.worker.prepared import failure, is_done
@@ -95,6 +95,7 @@ def look(grid: OpenGrid, site: Site, *, records: Records | None = None, now: flo
     now = time.time() if now is None else now
     paths = grid.paths
     known = read_records(paths) if records is None else records
+    grid.check(known)
     asked = live_tokens(known)
     snapshot = snapshot or _ask_about(asked, known, site.scheduler, now)
     patience = Patience(settle_s=site.profile.settle_s, absent_s=site.profile.absent_s)

@@ -11,7 +11,7 @@ from orchestrator.cluster.scheduler import Snapshot, TaskRow, TaskState
 from orchestrator.store.events import Changed, Ended, LedgerEvent, Number
 from orchestrator.store.records import Attempt, Record, Records, SubmissionRecord
 from orchestrator.store.states import Cause, State
-from orchestrator.watchdog.journals import Journals
+from orchestrator.worker.journals import Journals
 
 
 class Proven(NamedTuple):

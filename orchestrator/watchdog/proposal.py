@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Collection, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import msgspec
@@ -55,8 +55,11 @@ def propose(draft: Draft, site: Site, *, adopt: bool = True) -> Proposal:
         live = count_live(seen.snapshot)
     plan = plan_launch(draft, site.profile, site.scheduler, live, now=time.time(), adopt=adopt)
     resources = {manifest.resources for manifest in draft.runs.to_submit}
+    proposal = Proposal(draft=draft, plan=plan, site=site, adopt=adopt, notes=())
+    for request in proposal.requests(Path.cwd())[:1]:
+        site.scheduler.preview(request)  # refuses what cannot enter a script, before anything is written
     notes = {note for one in sorted(resources, key=str) for note in site.scheduler.check(one)}
-    return Proposal(draft=draft, plan=plan, site=site, adopt=adopt, notes=(*draft.notes, *sorted(notes)))
+    return replace(proposal, notes=(*draft.notes, *sorted(notes)))
 
 
 class Launched(msgspec.Struct, frozen=True, kw_only=True):

@@ -114,3 +114,11 @@ def test_an_unknown_profile_is_refused_in_one_line(name, tmp_path, monkeypatch):
     assert "\n" not in str(error.value)
     if name == "slurm-gpo":
         assert "Did you mean slurm-gpu?" in str(error.value)
+
+
+def test_a_profile_given_by_path_is_found_again_from_any_folder(tmp_path, monkeypatch):
+    (tmp_path / "mine.sh").write_text("#SBATCH --partition=gpu\n")
+    monkeypatch.chdir(tmp_path)
+    name = load_profile("./mine.sh").name
+    monkeypatch.chdir("/")
+    assert load_profile(name).option("partition").value == "gpu"

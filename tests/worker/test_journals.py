@@ -11,7 +11,7 @@ from orchestrator.store.events import Arrived, Ended, Intent, Left, Started
 from orchestrator.store.layout import GridPaths
 from orchestrator.store.records import Records
 from orchestrator.store.states import Cause, State
-from orchestrator.watchdog.journals import read_journals
+from orchestrator.worker.journals import read_journals
 from orchestrator.worker.outcome import sha256
 
 RUN = "0123456789abcdef"
