@@ -5,10 +5,11 @@ from __future__ import annotations
 import click
 
 from orchestrator.cli.options import Manner, Target, acting, examples, on_grid, selecting, user
-from orchestrator.cli.show import confirm, count, document, say
+from orchestrator.cli.show import UNTOUCHED, confirm, count, document, say
 from orchestrator.results.select import Selection, select
 from orchestrator.store.ledger import take_pen
 from orchestrator.watchdog.act import cancel
+from orchestrator.watchdog.look import look
 from orchestrator.watchdog.watch import record, record_under
 
 _EXAMPLES = examples(
@@ -29,7 +30,7 @@ def command(*, target: Target, selection: Selection, manner: Manner) -> None:
     What a run computed since its last checkpoint is lost; requeue goes on from there.
     """
     opened, site = target.open()
-    seen = record(opened, site)
+    seen = look(opened, site) if manner.dry_run else record(opened, site)
     chosen = [found for _, found in select(opened.manifests, seen.records, selection) if not found.is_final]
     if not manner.as_json:
         alive = sum(found.is_alive for found in chosen)
@@ -44,5 +45,7 @@ def command(*, target: Target, selection: Selection, manner: Manner) -> None:
             at_once, ending = cancel(pen, fresh, seen.snapshot, site, by=user())
     if manner.as_json:
         document("cancel", grid=opened.paths.name, runs=[found.id for found in chosen], done=not manner.dry_run)
-    elif not manner.dry_run and chosen:
+    elif manner.dry_run:
+        say(UNTOUCHED)
+    elif chosen:
         say(f"{at_once} cancelled; {count(ending, 'running one')} told to stop.")

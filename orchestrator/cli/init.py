@@ -11,6 +11,7 @@ import click
 from orchestrator.cli.options import examples, json_option
 from orchestrator.cli.show import document, say
 from orchestrator.cluster.profile import shipped_templates
+from orchestrator.store.errors import StoreError
 from orchestrator.store.files import write_atomic
 
 _EXAMPLES = examples(
@@ -35,8 +36,7 @@ def command(folder: Path, *, as_json: bool) -> None:
     written = {path: not path.exists() for path in contents}
     for path, content in contents.items():
         if written[path]:
-            path.parent.mkdir(parents=True, exist_ok=True)
-            write_atomic(path, content, mode=0o666)
+            _write(path, content)
     if as_json:
         document("init", files={str(path): "written" if fresh else "left alone" for path, fresh in written.items()})
         return
@@ -46,3 +46,14 @@ def command(folder: Path, *, as_json: bool) -> None:
         say(f"Go there with: cd {shlex.quote(str(folder))}")
     say("Look at it with: mrsweep expand grids/first.yaml --dry-run")
     say("Launch it with: mrsweep launch grids/first.yaml")
+
+
+def _write(path: Path, content: bytes) -> None:
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        write_atomic(path, content, mode=0o666)
+    except (FileExistsError, NotADirectoryError) as error:
+        blocking = next((place for place in path.parents if place.exists() and not place.is_dir()), path.parent)
+        raise StoreError(f"{path}: cannot be written, for {blocking} is no folder. Move it, or give another FOLDER.") from error
+    except OSError as error:
+        raise StoreError(f"{path}: cannot be written ({error.strerror}). Give another FOLDER.") from error

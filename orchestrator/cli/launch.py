@@ -19,7 +19,7 @@ from orchestrator.cli.options import (
     variant_option,
     yes_option,
 )
-from orchestrator.cli.show import confirm, count, document, say, table, waiting
+from orchestrator.cli.show import UNTOUCHED, advise, confirm, count, document, say, table, waiting
 from orchestrator.grid.manifest import Manifest
 from orchestrator.grid.spec import read_spec
 from orchestrator.launch.apply import make_draft
@@ -27,6 +27,7 @@ from orchestrator.launch.opened import is_grid_file, place_of
 from orchestrator.launch.plan import Plan
 from orchestrator.store.errors import ClusterError
 from orchestrator.store.ledger import check_usable
+from orchestrator.store.states import State
 from orchestrator.watchdog.look import site_of
 from orchestrator.watchdog.proposal import Launched, Proposal, carry_out, propose
 
@@ -85,6 +86,8 @@ def command(
     if dry_run:
         if as_json:
             _document(proposal.plan, draft.paths.name, tokens=())
+        else:
+            say(UNTOUCHED)
         return
     if proposal.plan.submitted:
         confirm(f"Submit {count(proposal.plan.submitted, 'run')}?", yes=yes)
@@ -93,7 +96,7 @@ def command(
     if as_json:
         _document(launched.plan, draft.paths.name, tokens=launched.tokens)
         return
-    _tell(launched, draft.paths.name, expected=proposal.plan.submitted)
+    _tell(launched, proposal)
 
 
 def _with_way_out(message: str) -> str:
@@ -135,7 +138,7 @@ def _kept(proposal: Proposal) -> str:
         word = proposal.draft.records.get(manifest.id).state.value
         counts[word] = counts.get(word, 0) + 1
     told = ", ".join(f"{count} {word}" for word, count in sorted(counts.items()))
-    hint = "; submit failed ones again with: mrsweep requeue" if "failed" in counts else ""
+    hint = f"; submit failed ones again with: {advise(f'requeue {proposal.draft.paths.name}')}" if "failed" in counts else ""
     return told + hint
 
 
@@ -179,12 +182,23 @@ def _document(plan: Plan, grid: str, *, tokens: tuple[str, ...]) -> None:
     )
 
 
-def _tell(launched: Launched, grid: str, *, expected: int) -> None:
+def _tell(launched: Launched, proposal: Proposal) -> None:
+    grid = proposal.draft.paths.name
     for sentence in launched.told:
         say(sentence)
     if not launched.tokens:
-        say(f"Nothing to submit{': meanwhile another launch has submitted these runs' if expected else ''}.")
+        say(f"Nothing to submit{': meanwhile another launch has submitted these runs' if proposal.plan.submitted else ''}.")
     for token in launched.tokens:
         say(f"submitted {token}")
-    say(f"Look at it with: mrsweep status {grid} --watch")
-    say(f"Keep it alive with: mrsweep watch {grid}")
+    if _is_finished(proposal):
+        say(f"Its results: {advise(f'summary {grid}')}")
+        return
+    say(f"Look at it with: {advise(f'status {grid} --watch')}")
+    say(f"Keep it alive with: {advise(f'watch {grid}')}")
+
+
+def _is_finished(proposal: Proposal) -> bool:
+    """Say whether every run that the grid file asks for is completed, here or by adoption."""
+    plan, records = proposal.plan, proposal.draft.records
+    todo = plan.submitted or plan.later or plan.waiting
+    return not todo and all(records.get(manifest.id).state is State.COMPLETED for manifest in plan.runs.kept)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import gc
 import os
 import sys
@@ -10,7 +11,7 @@ from typing import Any
 
 import click
 
-from orchestrator.store.errors import MrsweepError, did_you_mean
+from orchestrator.store.errors import InputError, MrsweepError, did_you_mean
 
 VERBS = {
     "init": "Write a starter grid, a profile and an example entry into a folder.",
@@ -53,6 +54,7 @@ class _Verbs(click.Group):
 
     def invoke(self, ctx: click.Context) -> Any:
         """Run the verb; a reader that has seen enough, as `head` does, is no error (click would make it one)."""
+        _refuse_lost_folder()
         try:
             answer = super().invoke(ctx)
             sys.stdout.flush()
@@ -119,6 +121,19 @@ def _usage_error(error: click.ClickException) -> str:
     return f"{message} See: {context.command_path if context else 'mrsweep'} --help"
 
 
+_FULL = (errno.ENOSPC, errno.EDQUOT)
+"""Errors of a disk that takes no more."""
+
+
 def _os_error(error: OSError) -> str:
+    """Return what the system refused, where, and the way out of what has one."""
     place = f"{error.filename}: " if error.filename else ""
-    return one_line(f"{place}{error.strerror or error}.")
+    way_out = " Free some space on that disk, or ask for a larger quota." if error.errno in _FULL else ""
+    return one_line(f"{place}{error.strerror or error}.{way_out}")
+
+
+def _refuse_lost_folder() -> None:
+    try:
+        os.getcwd()
+    except OSError as error:
+        raise InputError(f"the working folder is not there any more ({error.strerror}). Go to another one with: cd DIR") from error

@@ -13,15 +13,33 @@ import click
 
 from orchestrator.launch.opened import OpenGrid, find_grid
 from orchestrator.results.select import Selection, parse_cause, parse_state
-from orchestrator.store.errors import SelectionError
+from orchestrator.store.errors import SelectionError, StoreError
 from orchestrator.watchdog.look import Site, site_of
 
 F = TypeVar("F", bound=Callable[..., Any])
 
 _LIKE_AN_ID = re.compile(r"(?=.*[0-9])[0-9a-f]{3,16}\Z")
 
+
+def _runs_folder(_context: click.Context, _option: click.Parameter, folder: Path) -> Path:
+    """Return the runs folder, which need not be there; raise StoreError where something else is in its place."""
+    if folder.is_symlink() and not folder.exists():
+        raise StoreError(
+            f"{folder}: is a link to {folder.readlink()}, which is not there. Mend the link, or choose another with --runs DIR."
+        )
+    if folder.exists() and not folder.is_dir():
+        raise StoreError(f"{folder}: is not a folder. Choose another with --runs DIR.")
+    return folder
+
+
 runs_option = click.option(
-    "--runs", "runs", type=click.Path(path_type=Path), default=Path("runs"), show_default=True, help="Folder of all grids."
+    "--runs",
+    "runs",
+    type=click.Path(path_type=Path),
+    default=Path("runs"),
+    show_default=True,
+    callback=_runs_folder,
+    help="Folder of all grids.",
 )
 variant_option = click.option("--variant", help="Variant of the grid file, such as smoke.")
 set_option = click.option("--set", "overrides", multiple=True, metavar="KEY=VALUE", help="Override a key of the grid's config; repeatable.")

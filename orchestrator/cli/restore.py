@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import click
 import msgspec
+from click.exceptions import Exit
 
 from orchestrator.cli.options import Manner, Target, acting, examples, on_grid, selecting, user
-from orchestrator.cli.show import confirm, count, document, say, warn
+from orchestrator.cli.show import UNTOUCHED, confirm, count, document, say, warn
 from orchestrator.results.select import Selection, select
 from orchestrator.store.ledger import read_records, take_pen
 from orchestrator.store.states import State
@@ -38,5 +39,12 @@ def command(*, target: Target, selection: Selection, manner: Manner) -> None:
             refused = restore(pen, chosen, by=user())
     for sentence in refused:
         warn(sentence)
+    back = len(chosen) - len(refused)
     if manner.as_json:
         document("restore", grid=opened.paths.name, runs=chosen, refused=refused, done=not manner.dry_run)
+    elif manner.dry_run:
+        say(UNTOUCHED)
+    elif chosen:
+        say(f"Brought back {back:,} of {count(len(chosen), 'run')}.")
+    if refused:
+        raise Exit(1)

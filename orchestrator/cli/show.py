@@ -9,15 +9,18 @@ import sys
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from itertools import accumulate
+from shlex import quote
 from typing import Any
 
 import click
 import msgspec
+from click.core import ParameterSource
 
 from orchestrator.cli.main import one_line
 
 PIPE_WIDTH = 160
 PADDING = 3
+UNTOUCHED = "Nothing was written (--dry-run)."
 
 _ESCAPES = re.compile(r"\x1b\[[0-9;?]*[ -/]*[@-~]|\x1b[@-_]")
 
@@ -40,6 +43,22 @@ def count(number: int, noun: str) -> str:
 def warn(text: str) -> None:
     """Print a line to stderr."""
     click.echo(one_line(text), err=True)
+
+
+def pass_over(grid: str, error: Exception) -> None:
+    """Say on stderr that a grid is left out, for its folder cannot be read."""
+    told = str(error)
+    if isinstance(error, OSError):
+        told = f"{error.filename}: {error.strerror}." if error.filename else f"{error.strerror}."
+    warn(f"grid {grid} is passed over: {told}")
+
+
+def advise(command: str) -> str:
+    """Return a command to type next, with the `--runs DIR` that this one was given."""
+    context = click.get_current_context(silent=True)
+    if context is None or context.get_parameter_source("runs") is not ParameterSource.COMMANDLINE:
+        return f"mrsweep {command}"
+    return f"mrsweep {command} --runs {quote(str(context.params['runs']))}"
 
 
 @contextmanager

@@ -4,18 +4,20 @@ from __future__ import annotations
 
 import sys
 import time
-from collections.abc import Iterator, Mapping
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import click
 import msgspec
 
 from orchestrator.cli.options import examples, json_option, open_grid, profile_option, runs_option, selecting, variant_option
-from orchestrator.cli.show import arrange, cell, count, document, make_table, minutes, say, table, terminal_width
+from orchestrator.cli.show import advise, arrange, cell, count, document, make_table, minutes, pass_over, say, table, terminal_width
 from orchestrator.launch.opened import OpenGrid, known_grids
 from orchestrator.results.overview import Line, Overview
 from orchestrator.results.select import Selection, short_names
+from orchestrator.store.errors import StoreError
 from orchestrator.store.layout import GridPaths
 from orchestrator.store.ledger import read_records
 from orchestrator.store.states import State
@@ -30,6 +32,7 @@ LABEL = COLUMNS.index("run")
 SHRINK = {"state": 9, "run": 18, "note": 18}
 """Columns that give way on a narrow terminal, and how far."""
 _ACTIVE_FIRST = [state.value for state in (State.RUNNING, State.STALLED, State.INTERRUPTED, State.FAILED, State.BLOCKED, State.HELD)]
+_MOVING = {state.value for state in (State.QUEUED, State.RUNNING, State.STALLED, State.INTERRUPTED)}
 
 _EXAMPLES = examples(
     """
@@ -79,24 +82,50 @@ def command(
 
 
 def _all_grids(runs: Path, *, as_json: bool) -> None:
-    counts = [(name, _counts(runs, name)) for name in known_grids(runs)]
+    known = known_grids(runs)
+    grids = list(_readable(runs, known))
     if as_json:
-        document("grids", grids=[{"grid": name, "counts": states} for name, states in counts])
+        document("grids", grids=[grid._asdict() for grid in grids])
         return
-    if not counts:
-        say(f"There are no grids in {runs}. Launch one with: mrsweep launch grids/NAME.yaml")
+    if not known:
+        say(f"There are no grids in {runs}. Launch one with: {advise('launch grids/NAME.yaml')}")
         return
-    table(["grid", "runs", "states (as last recorded)"], [(name, sum(states.values()), _words(states)) for name, states in counts])
+    now = time.time()
+    rows = [(grid.grid, sum(grid.counts.values()), _words(grid.counts), _age(grid.recorded_at, now)) for grid in grids]
+    table(["grid", "runs", "states", "last recorded"], rows)
+    if any(set(grid.counts) & _MOVING for grid in grids):
+        say(f"Runs may have moved on since; how they are now: {advise('status GRID')}")
 
 
-def _counts(runs: Path, name: str) -> dict[str, int]:
+class Recorded(NamedTuple):
+    """A grid as its ledger has it."""
+
+    grid: str
+    counts: dict[str, int]
+    recorded_at: float | None
+    """When it was written to last; None before the first launch."""
+
+
+def _readable(runs: Path, names: Iterable[str]) -> Iterator[Recorded]:
+    """Yield each grid that can be read; one that is damaged is told, and does not hide the others."""
+    for name in names:
+        try:
+            yield _recorded(runs, name)
+        except (StoreError, OSError) as error:
+            pass_over(name, error)
+
+
+def _recorded(runs: Path, name: str) -> Recorded:
     opened = OpenGrid(GridPaths(runs / name))
     records = read_records(opened.paths)
-    counts: dict[str, int] = {}
-    for run_id in opened.manifests:
-        word = records.get(run_id).state.value
-        counts[word] = counts.get(word, 0) + 1
-    return counts
+    opened.check(records)
+    counts = Counter(records.get(run_id).state.value for run_id in opened.manifests)
+    at = max((records.looked_at, *(record.since for record in records.runs.values())))
+    return Recorded(name, dict(counts), at or None)
+
+
+def _age(at: float | None, now: float) -> str:
+    return "" if at is None else f"{minutes(max(0.0, now - at) / 60)} ago"
 
 
 def _words(counts: dict[str, int]) -> str:
@@ -114,15 +143,15 @@ def _print(picture: Overview, limit: int | None) -> None:
 
 def _head(picture: Overview) -> Iterator[str]:
     total = sum(picture.counts.values())
-    yield f"{picture.grid}: {count(total, 'run')}: {_words(picture.counts)}"
+    yield f"{picture.grid}: {count(total, 'run')}{': ' if total else ''}{_words(picture.counts)}"
     eta = f", about {minutes(picture.eta_min)} left" if picture.eta_min is not None else ""
-    yield f"{picture.spent.told} spent{eta}; {_watched(picture.looked_at)}"
+    yield f"{picture.spent.told} spent{eta}; {_watched(picture)}"
 
 
-def _watched(looked_at: float) -> str:
-    if not looked_at:
-        return "nobody has watched yet (mrsweep watch)"
-    return f"last recorded {minutes((time.time() - looked_at) / 60)} ago"
+def _watched(picture: Overview) -> str:
+    if not picture.looked_at:
+        return f"nobody has watched yet ({advise(f'watch {picture.grid}')})"
+    return f"last recorded {_age(picture.looked_at, time.time())}"
 
 
 def _listing(picture: Overview, limit: int | None, width: int) -> tuple[list[str], list[list[object]], list[str]]:
@@ -164,7 +193,7 @@ def _tail(picture: Overview) -> Iterator[str]:
     if picture.failures:
         yield _failed(picture)
     for failure in picture.failures[:FAILURES]:
-        yield f"  {len(failure.runs):,} × {failure.cause}: {failure.message[:160]}   (mrsweep logs {failure.runs[0][:8]})"
+        yield f"  {len(failure.runs):,} × {failure.cause}: {failure.message[:160]}   ({advise(f'logs {failure.runs[0][:8]}')})"
     if len(picture.failures) > FAILURES:
         yield f"  … and {count(len(picture.failures) - FAILURES, 'more message')}"
     if picture.orphans:
@@ -191,7 +220,7 @@ def _watch(opened: OpenGrid, site: Site, selection: Selection, limit: int | None
         while True:
             picture = take_picture(opened, site, selection)
             live.update(_renderable(picture, min(limit or room, room), console.width))
-            if not set(picture.counts) & {State.QUEUED.value, State.RUNNING.value, State.STALLED.value, State.INTERRUPTED.value}:
+            if not set(picture.counts) & _MOVING:
                 return
             time.sleep(max(REFRESH_S, site.profile.poll_s / 10))
 

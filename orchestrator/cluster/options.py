@@ -51,17 +51,30 @@ def grant(profile: Profile, resources: Resources) -> tuple[dict[str, str], tuple
     return granted | _gpu_option(profile, resources, granted.get("gres", "")), tuple(notes)
 
 
+def origins(profile: Profile, resources: Resources) -> dict[str, str]:
+    """Return option → "name=value in PLACE" of the options that the profile and `resources.sbatch` give a task."""
+    of_profile = {option.name: f"{option.name}={option.value} in {profile.path}:{option.line}" for option in profile.options}
+    return of_profile | {name: f"{name}={value} in resources.sbatch" for name, value in resources.sbatch}
+
+
 def _own_options(resources: Resources) -> list[tuple[str, str]]:
-    where = "resources.sbatch"
     for name, value in resources.sbatch:
-        checked_value(checked_name(name, where), value, where)
-        if name in _FROM_RESOURCES:
-            raise ProfileError(f"{where}: {name} cannot stand here. Write resources.{_FROM_RESOURCES[name]} instead.")
-        if name in _FROM_US:
-            raise ProfileError(f"{where}: {name} cannot stand here, mrsweep sets it itself. Remove it.")
-        if name == "gres" and _without_gpus(value) != value:
-            raise ProfileError(f"{where}: gres={value} names GPUs. Write resources.gpus instead, and the kind as gpu_type in the profile.")
+        try:
+            _refuse_own_option(name, value, "resources.sbatch")
+        except ProfileError as error:
+            raise ProfileError(str(error), key=f"sbatch.{name}") from error
     return list(resources.sbatch)
+
+
+def _refuse_own_option(name: str, value: str, where: str) -> None:
+    """Raise ProfileError for an option that cannot stand in `resources.sbatch`."""
+    checked_value(checked_name(name, where), value, where)
+    if name in _FROM_RESOURCES:
+        raise ProfileError(f"{where}: {name} cannot stand here. Write resources.{_FROM_RESOURCES[name]} instead.")
+    if name in _FROM_US:
+        raise ProfileError(f"{where}: {name} cannot stand here, mrsweep sets it itself. Remove it.")
+    if name == "gres" and _without_gpus(value) != value:
+        raise ProfileError(f"{where}: gres={value} names GPUs. Write resources.gpus instead, and the kind as gpu_type in the profile.")
 
 
 def _overruled(option: Option, resources: Resources) -> str:

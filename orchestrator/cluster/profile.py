@@ -8,7 +8,7 @@ import re
 import shlex
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Literal
+from typing import Literal, get_args
 
 import msgspec
 
@@ -28,6 +28,10 @@ _SHORT = {
 _BARE = frozenset({"contiguous", "exclusive", "hold", "no-requeue", "oversubscribe", "overcommit", "requeue", "spread-job"})
 
 
+SchedulerName = Literal["slurm", "local"]
+GpuOption = Literal["gres", "gpus", "none"]
+
+
 class Option(msgspec.Struct, frozen=True, kw_only=True):
     """One sbatch option of a profile, by its long name; an empty value is a bare flag."""
 
@@ -42,11 +46,11 @@ class Profile(msgspec.Struct, frozen=True, kw_only=True):
     name: str
     path: str
     """The file it was read from."""
-    scheduler: Literal["slurm", "local"] = "slurm"
+    scheduler: SchedulerName = "slurm"
     options: tuple[Option, ...] = ()
     setup: tuple[str, ...] = ()
     """Shell lines of the script that come before the worker: module load …"""
-    gpu: Literal["gres", "gpus", "none"] = "gres"
+    gpu: GpuOption = "gres"
     """How GPUs are asked for: --gres=gpu:N, --gpus-per-node=N, or not at all."""
     gpu_type: str = ""
     """Kind of GPU that stands before the number: a100."""
@@ -81,7 +85,8 @@ class Profile(msgspec.Struct, frozen=True, kw_only=True):
 
 
 _CONSTANTS = frozenset(Profile.__struct_fields__) - {"name", "path", "options", "setup"}
-_WORDS = frozenset({"scheduler", "gpu", "gpu_type", "visible_gpus"})
+_WORDS = {"scheduler": get_args(SchedulerName), "gpu": get_args(GpuOption), "gpu_type": ()}
+"""Constants that are words, with the words that may stand there; none: any."""
 
 
 def shipped_templates() -> Path:
@@ -147,7 +152,7 @@ def parse_profile(text: str, *, name: str, path: str) -> Profile:
             options += _options(line, where, number)
         elif line.strip() and not line.lstrip().startswith("#"):
             setup.append(line)
-    profile = _profile(constants | {"name": name, "path": path}, path)
+    profile = msgspec.convert(constants | {"name": name, "path": path}, Profile)
     _refuse_lines_nobody_reads(profile, options, setup)
     return msgspec.structs.replace(profile, options=tuple(options), setup=tuple(setup))
 
@@ -172,12 +177,20 @@ def _constants(line: str, where: str) -> Iterator[tuple[str, object]]:
             raise ProfileError(f"{where}: cannot read '{word}'. Write #MRSWEEP key=value, without blanks around the sign.")
         if key not in _CONSTANTS:
             raise ProfileError(f"{where}: nothing reads '{key}'. {did_you_mean(key, _CONSTANTS)}")
-        yield key, tuple(part for part in value.split(",") if part) if key == "visible_gpus" else _number(key, value, where)
+        if key == "visible_gpus":
+            yield key, tuple(part for part in value.split(",") if part)
+        else:
+            yield key, _word(key, value, where) if key in _WORDS else _number(key, value, where)
+
+
+def _word(key: str, value: str, where: str) -> str:
+    known = _WORDS[key]
+    if known and value not in known:
+        raise ProfileError(f"{where}: {key} is '{value}', which is none of its words. {did_you_mean(value, known)}")
+    return value
 
 
 def _number(key: str, value: str, where: str) -> object:
-    if key in _WORDS:
-        return value
     try:
         number = int(value) if key == "workers" else float(value)
     except ValueError:
@@ -185,13 +198,6 @@ def _number(key: str, value: str, where: str) -> object:
     if not 0 <= number < float("inf"):
         raise ProfileError(f"{where}: {key} is {value}; it must be a finite number, zero or more.")
     return number
-
-
-def _profile(values: dict[str, object], path: str) -> Profile:
-    try:
-        return msgspec.convert(values, Profile)
-    except msgspec.ValidationError as error:
-        raise ProfileError(f"{path}: {error}. scheduler is slurm or local; gpu is gres, gpus or none.") from error
 
 
 def _options(line: str, where: str, number: int) -> Iterator[Option]:

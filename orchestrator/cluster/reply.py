@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 
 from orchestrator.cluster.command import Answer
 from orchestrator.store.errors import ClusterError, SubmitRefused, SubmitUnknown
@@ -31,12 +32,17 @@ _WAYS_OUT = (
     (r"feature|constraint", "'sinfo -o \"%P %f\"' lists the features of the nodes."),
 )
 
+_OPTION_OF = {"account": "account", "partition": "partition", "qos": "qos", "feature": "constraint", "constraint": "constraint",
+              "reservation": "reservation", "license": "licenses"}  # fmt: skip
+"""Word of Slurm's refusal → the option of sbatch that it may mean."""
 
-def judge(answer: Answer, *, token: str) -> ClusterError | None:
+
+def judge(answer: Answer, *, token: str, asked: Mapping[str, str] = {}) -> ClusterError | None:
     """Return None when sbatch succeeded, else SubmitRefused or SubmitUnknown with Slurm's text.
 
-    The return code decides about success, never stderr: sbatch chats there while it retries. An error that fits no
-    known refusal is unknown, since a job may be queued.
+    asked: option → its value and where it was written, for those that a refusal speaks of. The return code decides about
+    success, never stderr: sbatch chats there while it retries. An error that fits no known refusal is unknown, since a job
+    may be queued.
     """
     if answer.ok:
         return None
@@ -44,7 +50,9 @@ def judge(answer: Answer, *, token: str) -> ClusterError | None:
     if not (is_no(answer) and _NO.search(answer.err)):
         return SubmitUnknown(f"{token}: sbatch failed and the job may be queued all the same: {text}")
     advice = next((advice for pattern, advice in _WAYS_OUT if re.search(pattern, text, re.IGNORECASE)), "Slurm's words say what to change.")
-    return SubmitRefused(f"{token}: sbatch refused: {text}. {advice}")
+    meant = dict.fromkeys(option for word, option in _OPTION_OF.items() if word in text.lower())
+    told = "; ".join(asked[option] for option in meant if option in asked)
+    return SubmitRefused(f"{token}: sbatch refused: {text}{f' ({told})' if told else ''}. {advice}")
 
 
 def is_no(answer: Answer) -> bool:

@@ -33,6 +33,8 @@ class Partition(msgspec.Struct, frozen=True, kw_only=True):
     """Longest time of a job [minutes]; None: unlimited."""
     qos: str = ""
     preempt_mode: str = ""
+    nodes: int | None = None
+    """Most nodes that a job can have; None: not told."""
 
 
 class Shape(msgspec.Struct, frozen=True, kw_only=True):
@@ -77,6 +79,7 @@ def _partition(values: dict[str, str]) -> Partition:
         limit_min=read_minutes(values.get("MaxTime", "")),
         qos="" if values.get("QoS", "N/A") == "N/A" else values["QoS"],
         preempt_mode=values.get("PreemptMode", ""),
+        nodes=min((int(values[key]) for key in ("TotalNodes", "MaxNodes") if values.get(key, "").isdigit()), default=None),
     )
 
 
@@ -154,18 +157,27 @@ def refuse_impossible(site: Site, resources: Resources, *, wanted: Mapping[str, 
     asked = wanted.get("partition", "")
     names = {partition.name for partition in site.partitions}
     unknown = [name for name in asked.split(",") if name and name not in names]
+    key = "sbatch.partition" if "partition" in dict(resources.sbatch) else ""
     if unknown and names:
-        raise ProfileError(f"{where}: partition is '{unknown[0]}'; the cluster has no such partition. {did_you_mean(unknown[0], names)}")
+        problem = f"{where}: partition is '{unknown[0]}'; the cluster has no such partition. {did_you_mean(unknown[0], names)}"
+        raise ProfileError(problem, key=key)
     chosen = site.partition(asked)
     if asked and chosen and not any(partition.is_up for partition in chosen):
-        raise ProfileError(f"{where}: partition '{asked}' is down. Choose another. Known: {', '.join(sorted(names))}.")
+        raise ProfileError(f"{where}: partition '{asked}' is down. Choose another. Known: {', '.join(sorted(names))}.", key=key)
     shapes = [shape for shape in site.shapes if shape.partition in {partition.name for partition in chosen}]
     label = f"partition {asked or ','.join(partition.name for partition in chosen)}"
     if shapes:
         _refuse_too_much(resources, shapes, label)
     limits = [math.inf if partition.limit_min is None else partition.limit_min for partition in chosen]
     if limits and resources.time_min > max(limits):
-        raise ProfileError(f"resources.time_min is {resources.time_min:g}; {label} ends at {max(limits):g}. Ask for at most that.")
+        raise _too_much("time_min", resources.time_min, f"{label} ends at {max(limits):g}")
+    nodes = [math.inf if partition.nodes is None else partition.nodes for partition in chosen]
+    if nodes and resources.nodes > max(nodes):
+        raise _too_much("nodes", resources.nodes, f"{label} gives a job at most {max(nodes)}")
+
+
+def _too_much(key: str, asked: float, most: str) -> ProfileError:
+    return ProfileError(f"resources.{key} is {asked:g}; {most}. Ask for at most that.", key=key)
 
 
 def _refuse_too_much(resources: Resources, shapes: list[Shape], label: str) -> None:
@@ -174,15 +186,16 @@ def _refuse_too_much(resources: Resources, shapes: list[Shape], label: str) -> N
     most_gpus = max(shape.gpus for shape in shapes)
     if resources.mem_gb * 1024 > most_mb:
         most_gb = math.floor(most_mb / 1024 * 10) / 10
-        raise ProfileError(f"resources.mem_gb is {resources.mem_gb:g}; no node of {label} has more than {most_gb:g}. Ask for at most that.")
+        raise _too_much("mem_gb", resources.mem_gb, f"no node of {label} has more than {most_gb:g}")
     if resources.gpus > most_gpus:
-        raise ProfileError(f"resources.gpus is {resources.gpus}; no node of {label} has more than {most_gpus}. Ask for at most that.")
+        raise _too_much("gpus", resources.gpus, f"no node of {label} has more than {most_gpus}")
     if resources.cpus > most_cpus:
-        raise ProfileError(f"resources.cpus is {resources.cpus}; no node of {label} has more than {most_cpus}. Ask for at most that.")
+        raise _too_much("cpus", resources.cpus, f"no node of {label} has more than {most_cpus}")
     if not any(_fits(resources, shape) for shape in shapes):
         raise ProfileError(
             f"resources: no single node of {label} has {resources.gpus} GPUs, {resources.cpus} CPUs and {resources.mem_gb:g} GB together."
-            " See 'sinfo -o \"%P %c %m %G\"' and lower one of them."
+            " See 'sinfo -o \"%P %c %m %G\"' and lower one of them.",
+            key="mem_gb",
         )
 
 

@@ -20,7 +20,7 @@ from orchestrator.grid.manifest import Manifest, Need
 from orchestrator.grid.needs import NeedQuery
 from orchestrator.grid.schema import Schema
 from orchestrator.grid.spec import Spec
-from orchestrator.store.errors import SpecError
+from orchestrator.store.errors import InputError, SpecError
 
 
 class Waiting(msgspec.Struct, frozen=True, kw_only=True):
@@ -93,7 +93,7 @@ class _Maker:
 
     def make(self, point: Point) -> tuple[Manifest | Waiting, str]:
         """Return the manifest and its id; for a point that waits, a text that is equal for equal points."""
-        answers = {name: self.resolve_need(query) for name, query in point.needs.items()}
+        answers = {name: self.answer(name, point) for name in point.needs}
         missing = {name: point.needs[name] for name, need in answers.items() if need is None}
         needs = {name: need for name, need in answers.items() if need is not None}
         if missing:
@@ -114,6 +114,13 @@ class _Maker:
             nonfinite=_places(point) if self.identity.may_hold_nonfinite(document, point.complete) else (),
         )
         return manifest, manifest.id
+
+    def answer(self, name: str, point: Point) -> Need | None:
+        try:
+            return self.resolve_need(point.needs[name])
+        except InputError as error:
+            leaf = next(leaf for leaf in self.spec.leaves if leaf.case == point.case)
+            raise leaf.needs[name].refused(error) from error
 
     def argv(self, point: Point) -> tuple[str, ...]:
         assert self.spec.command is not None

@@ -13,6 +13,9 @@ from orchestrator.store.errors import EntryError, did_you_mean
 
 _ENTRY = re.compile(r"([A-Za-z_]\w*(?:\.[A-Za-z_]\w*)*):([A-Za-z_]\w*)\Z")
 
+_LIKELY = (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef, ast.ImportFrom)
+"""Statements that bind what an entry may well mean; those are offered where it names something else."""
+
 
 @dataclass(frozen=True)
 class Entry:
@@ -39,7 +42,7 @@ def find_entry(text: str, path: Sequence[str]) -> Path:
     Nothing is imported, and no code of the user runs. Raises EntryError.
     """
     entry = parse_entry(text)
-    file = find_module(entry.module, path, wanted=text)
+    file = find_module(entry.module, path, wanted=f"entry {text}")
     if file.suffix == ".py":
         _check_defined(entry, file)
     return file
@@ -79,26 +82,29 @@ def _check_defined(entry: Entry, file: Path) -> None:
     except (SyntaxError, ValueError, OSError) as error:
         line = getattr(error, "lineno", None)
         raise EntryError(f"{file}{f':{line}' if line else ''}: the module of {entry} cannot be read ({error}). Mend the file.") from error
-    names = set(_defined(tree.body))
-    if entry.name not in names and not names & {"*", "__getattr__"}:
-        raise EntryError(
-            f"{file}: defines no {entry.name}, which {entry} names. "
-            f"{did_you_mean(entry.name, (name for name in names if not name.startswith('_')))}"
-        )
+    bound = list(_bound(tree.body))
+    names = {name for name, statement in bound if not isinstance(statement, ast.Import)}
+    if entry.name in names:
+        return
+    likely = sorted({name for name, statement in bound if isinstance(statement, _LIKELY) and not name.startswith("_")})
+    if any(name == entry.name for name, _ in bound):
+        raise EntryError(f"entry {entry}: {entry.name} is a module in {file}, not a function. {did_you_mean(entry.name, likely)}")
+    if not names & {"*", "__getattr__"}:
+        raise EntryError(f"entry {entry}: {file} defines no {entry.name}. {did_you_mean(entry.name, likely)}")
 
 
-def _defined(body: Sequence[ast.stmt]) -> Iterator[str]:
-    """Yield the names that a module's statements bind, those inside if, try and with included."""
+def _bound(body: Sequence[ast.stmt]) -> Iterator[tuple[str, ast.stmt]]:
+    """Yield the names that a module's statements bind, each with its statement, those inside if, try and with included."""
     for statement in body:
         if isinstance(statement, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef):
-            yield statement.name
+            yield statement.name, statement
         elif isinstance(statement, ast.Import | ast.ImportFrom):
-            yield from ((alias.asname or alias.name).split(".")[0] for alias in statement.names)
+            yield from (((alias.asname or alias.name).split(".")[0], statement) for alias in statement.names)
         elif isinstance(statement, ast.Assign | ast.AnnAssign):
             targets = statement.targets if isinstance(statement, ast.Assign) else [statement.target]
-            yield from (node.id for target in targets for node in ast.walk(target) if isinstance(node, ast.Name))
+            yield from ((node.id, statement) for target in targets for node in ast.walk(target) if isinstance(node, ast.Name))
         else:
             for field in ("body", "orelse", "finalbody"):
-                yield from _defined(getattr(statement, field, []))
+                yield from _bound(getattr(statement, field, []))
             for handler in getattr(statement, "handlers", []):
-                yield from _defined(handler.body)
+                yield from _bound(handler.body)

@@ -61,10 +61,7 @@ def expand(spec: Spec, *, schema: Schema | None = None, limit: int = MAX_POINTS)
     """
     total = count(spec)
     if total > limit:
-        raise SpecError(
-            f"{spec.source}: the grid has {_sum(spec)} = {total:,} points; at most {limit:,} are expanded. Shorten an axis, or draw with "
-            f"random."
-        )
+        raise _too_many(spec, total, limit)
     if schema is None:
         check_spelling(spec)
     return _points(spec, schema)
@@ -89,6 +86,16 @@ def _nothing_left(excluded: Counter[Condition]) -> SpecError:
     return SpecError(
         f"{first.mark}: exclude drops every point ({excluded.total():,}) and leaves no run: {told}{more}. Narrow a condition, or remove it."
     )
+
+
+def _too_many(spec: Spec, total: int, limit: int) -> SpecError:
+    """Say how many points there would be, and which axis is the longest."""
+    bundles = sorted((bundle for leaf in spec.leaves for bundle in leaf.bundles), key=lambda bundle: bundle.length)
+    place, way_out = Mark(str(spec.source)), "Drop cases."
+    if bundles:
+        axis = bundles[-1].axes[0]
+        place, way_out = axis.mark, f"Shorten an axis, such as {axis.key} ({bundles[-1].length:,} values), or draw with random."
+    return SpecError(f"{place}: the grid has {_sum(spec)} = {total:,} points; at most {limit:,} are expanded. {way_out}")
 
 
 def _sum(spec: Spec) -> str:
@@ -173,7 +180,7 @@ class _Expansion:
         try:
             return self.schema.complete(config)
         except ConfigRefused as error:
-            raise SpecError(f"{self.leaf.mark(error.key, self.otherwise)}: {error}") from error
+            raise SpecError(f"{self.leaf.blamed(error.key, str(error), self.otherwise)}: {error}") from error
 
     def varying(self, config: Mapping[str, Any]) -> dict[str, Any]:
         """Return the values of the varying keys; a mapping counts as the keys in it."""

@@ -24,6 +24,15 @@ class PlaceholderRefused(SpecError):
         self.key = key
 
 
+class KeyRefused(SpecError):
+    """A name stands for no single value of a config; `hint` lists names that do."""
+
+    def __init__(self, message: str, *, problem: str, hint: str) -> None:
+        super().__init__(message)
+        self.problem = problem
+        self.hint = hint
+
+
 _PIECES = re.compile(r"\{\{|\}\}|\{([^{}]*)\}|[{}]|[^{}]+")
 
 
@@ -119,7 +128,10 @@ def split_command(text: str) -> tuple[str, ...]:
 
 def fill_argv(text: str, get: Get) -> tuple[str, ...]:
     """Return the arguments of a command; a value never becomes more than one argument, whatever it holds."""
-    return tuple(resolve_as_text(word, get) for word in split_command(text))
+    words = tuple(resolve_as_text(word, get) for word in split_command(text))
+    if odd := next((word for word in words if "\0" in word), None):
+        raise SpecError(f"the argument {odd[:80]!r} holds a NUL character, which no program can be given. Change the value.")
+    return words
 
 
 def getter(config: Mapping[str, Any]) -> Get:
@@ -128,13 +140,18 @@ def getter(config: Mapping[str, Any]) -> Get:
     def get(key: str) -> Any:
         value = lookup(config, key)
         if value is ABSENT:
-            raise SpecError(
-                f"{{{key}}} names no key of the config. {nearest_keys(key, flatten(config))} Set it under config:, or write {{{{{key}}}}} "
-                f"for the text."
+            near = nearest_keys(key, flatten(config))
+            raise KeyRefused(
+                f"{{{key}}} names no key of the config. {near} Set it under config:, or write {{{{{key}}}}} for the text.",
+                problem="which is no key of the config",
+                hint=f"{near} Set it under config:, or name another key.",
             )
         if isinstance(value, Mapping) and value:
-            raise SpecError(
-                f"{{{key}}} names a mapping; a placeholder names one value. Write one of {', '.join(list(flatten(value, key))[:6])}."
+            hint = f"Write one of {', '.join(list(flatten(value, key))[:6])}."
+            raise KeyRefused(
+                f"{{{key}}} names a mapping; a placeholder names one value. {hint}",
+                problem="which holds a mapping, not one value",
+                hint=hint,
             )
         return value
 

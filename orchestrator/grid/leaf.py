@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -85,6 +86,14 @@ class Leaf:
             if name in self.marks:
                 return self.marks[name]
         return next((mark for name, mark in self.marks.items() if is_below(name, key)), otherwise)
+
+    def blamed(self, key: str, told: str, otherwise: Mark) -> Mark:
+        """Return where the fault lies that `told` finds with a key; inside a mapping the keys that it names come first, then --set."""
+        inside = [name for name in self.marks if is_below(name, key)] if key not in self.marks else []
+        if not inside:
+            return self.mark(key, otherwise)
+        named = [name for name in inside if re.search(rf"\b{re.escape(name.rpartition('.')[2])}\b", told)]
+        return min((self.marks[name] for name in named or inside), key=lambda mark: mark.line is not None)
 
 
 def make_leaf(level: Level, written: Level) -> Leaf:

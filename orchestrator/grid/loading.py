@@ -133,6 +133,8 @@ def read_text(path: Path, *, shown: str | None = None) -> str:
     try:
         with open(path, "rb") as stream:
             content = stream.read(MAX_BYTES + 1)
+    except IsADirectoryError as error:
+        raise SpecError(f"{name}: cannot be read ({error.strerror}). Name a file, such as grids/NAME.yaml.") from error
     except OSError as error:
         raise SpecError(f"{name}: cannot be read ({error.strerror}). Check the path and its permissions.") from error
     except ValueError as error:
@@ -180,8 +182,14 @@ class _Builder:
                 elif isinstance(event, yaml.NodeEvent):
                     root = self.node(event, self.mark(event), 0)
             return root
+        except yaml.reader.ReaderError as error:
+            raise SpecError(self.describe_character(chr(error.character), text)) from error
         except yaml.YAMLError as error:
             raise SpecError(self.describe(error)) from error
+
+    def describe_character(self, character: str, text: str) -> str:
+        line = None if self.first_line is None else text.count("\n", 0, text.find(character)) + self.first_line
+        return f"{Mark(self.file, line)}: holds the character {character!a}, which YAML does not allow. Remove it."
 
     def describe(self, error: yaml.YAMLError) -> str:
         mark = getattr(error, "problem_mark", None)

@@ -13,7 +13,7 @@ from orchestrator.grid.interpolate import Get, parse_template, resolve_as_text, 
 from orchestrator.grid.loading import REMOVE, Mark, Node, show
 from orchestrator.grid.resource_rules import ResourceRules, flatten_resources
 from orchestrator.grid.where import parse_where, quoted
-from orchestrator.store.errors import SelectionError, SpecError, did_you_mean
+from orchestrator.store.errors import InputError, SelectionError, SpecError, did_you_mean
 from orchestrator.store.layout import GRID_NAME
 
 PICKS = ("best", "last")
@@ -34,6 +34,7 @@ class NeedQuery(msgspec.Struct, frozen=True, kw_only=True):
 class NeedTemplate:
     """A need as it is written, placeholders included."""
 
+    name: str
     grid: str
     where: str = ""
     pick: str = "best"
@@ -46,9 +47,16 @@ class NeedTemplate:
             if query.where:
                 parse_where(query.where)
         except (SpecError, SelectionError) as error:
-            raise SpecError(f"{self.mark}: needs: {error}") from error
+            raise self.refused(error) from error
         _check_grid(query.grid, self.mark)
         return query
+
+    def refused(self, error: InputError) -> SpecError:
+        """Return what is wrong with the need or with its answer, told in words of the grid file."""
+        problem = str(error).removeprefix("needs: ")
+        if problem.startswith("--where "):
+            problem = f"where: {problem.removeprefix('--where ')}"
+        return SpecError(f"{self.mark}: needs.{self.name}: {problem}")
 
 
 @dataclass(frozen=True)
@@ -124,7 +132,7 @@ def _read_need(name: str, node: Node, inherited: NeedTemplate | None) -> NeedTem
         raise SpecError(f"{node.mark}: {place} holds {show(node)} and names no grid. Write grid: NAME.")
     if given.get("pick", "best") not in PICKS:
         raise SpecError(f"{node.value['pick'].mark}: {place}.pick holds {show(given['pick'])}. {did_you_mean(given['pick'], PICKS)}")
-    need = replace(inherited, **given, mark=node.mark) if inherited else NeedTemplate(**given, mark=node.mark)
+    need = replace(inherited, **given, mark=node.mark) if inherited else NeedTemplate(**given, name=name, mark=node.mark)
     if "{" not in need.grid:
         _check_grid(need.grid, node.mark)
     return need

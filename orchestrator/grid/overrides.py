@@ -21,7 +21,7 @@ def parse_override(text: str) -> Node:
     """
     key, equals, value_text = text.partition("=")
     key = key.strip()
-    place = Mark(f"--set {key[:60]}")
+    place = Mark(f"--set {text[:80]}")
     if not equals or not key:
         raise SpecError(f"--set {text[:60]!r}: an override is a key and a value. Write --set train.epochs=2.")
     problem = key_problem(key)

@@ -10,7 +10,7 @@ from typing import Any
 from orchestrator.cluster.resources import Resources
 from orchestrator.grid.canonical import canonical
 from orchestrator.grid.dotted import check_key
-from orchestrator.grid.interpolate import Get, Placeholder, has_placeholder, parse_template, resolve, text_of
+from orchestrator.grid.interpolate import Get, KeyRefused, Placeholder, has_placeholder, parse_template, resolve, text_of
 from orchestrator.grid.loading import Node, resolve_scalar, show
 from orchestrator.store.errors import SpecError, did_you_mean
 
@@ -89,11 +89,20 @@ class ResourceRules:
 
     def _case(self, get: Get) -> tuple[str, ...]:
         """Return the values that the answer depends on."""
+        return tuple([canonical(self._looked_up(key, get)) for key in self.keys])
+
+    def _looked_up(self, key: str, get: Get) -> Any:
         try:
-            return tuple([canonical(get(key)) for key in self.keys])
+            return get(key)
         except SpecError as error:
-            mark = next(node.mark for name, node in self.nodes.items() if _depends_on(name, node))
-            raise SpecError(f"{mark}: resources: {error}") from error
+            name, node = next((name, node) for name, node in self.nodes.items() if key in _depends_on(name, node))
+            if node.is_mapping and isinstance(error, KeyRefused):
+                raise SpecError(f"{node.value['by'].mark}: resources.{name}.by holds {key!r}, {error.problem}. {error.hint}") from error
+            raise SpecError(f"{node.mark}: resources.{name}: {error}") from error
+
+    def gave(self, resources: Resources) -> bool:
+        """Say whether a config got these resources."""
+        return resources in self._known.values()
 
     def _evaluate(self, get: Get) -> Resources:
         values: dict[str, Any] = {}

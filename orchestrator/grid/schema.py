@@ -191,9 +191,7 @@ def load_schema(text: str, path: Sequence[str]) -> Schema:
             ) from error
     kind = getattr(module, reference.name, None)
     if kind is None:
-        raise EntryError(
-            f"{file}: defines no {reference.name}, which the schema {text} names. {did_you_mean(reference.name, _classes(module))}"
-        )
+        raise EntryError(f"schema {text}: {file} defines no {reference.name}. {did_you_mean(reference.name, _classes(module))}")
     if not _is_record(kind):
         raise EntryError(
             f"{file}: {reference.name} is neither a msgspec Struct nor a dataclass, so it is no schema. "
@@ -221,7 +219,8 @@ def _classes(module: Any) -> list[str]:
 
 
 def _is_record(value: Any) -> bool:
-    return isinstance(value, type) and (issubclass(value, msgspec.Struct) or dataclasses.is_dataclass(value))
+    is_struct = isinstance(value, type) and issubclass(value, msgspec.Struct) and value is not msgspec.Struct
+    return is_struct or (isinstance(value, type) and dataclasses.is_dataclass(value))
 
 
 def _forget_others(module: str, file: Path) -> None:

@@ -8,12 +8,13 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import reduce
 from pathlib import Path
 from typing import Any
 
-from orchestrator.cluster.resources import Pack
+from orchestrator.cluster.resources import Pack, Resources
 from orchestrator.grid import settings as settings_of
 from orchestrator.grid.inline import inline_files
 from orchestrator.grid.leaf import Leaf, check_conditions, make_leaf
@@ -22,7 +23,7 @@ from orchestrator.grid.loading import REMOVE, Mark, Node, load_text, read_text, 
 from orchestrator.grid.objective import Objective
 from orchestrator.grid.overrides import merged, parse_override, with_cases
 from orchestrator.grid.settings import read_settings, text_value
-from orchestrator.store.errors import SpecError, did_you_mean
+from orchestrator.store.errors import ProfileError, SpecError, did_you_mean, told_at
 from orchestrator.store.layout import GRID_NAME
 
 MAX_PARALLEL = 64
@@ -77,6 +78,23 @@ class Spec:
         layers = [*_layers(self.document)][::-1]
         found = (level.value[section].mark for level in [*layers, self.document] if section in level.value)
         return next(found, Mark(str(self.source)))
+
+    def place_of_resources(self, resources: Resources, key: str) -> Mark:
+        """Return where the value of a key of `resources` was written that some run got; the section where it was not written."""
+        setting = [leaf.resources for leaf in self.leaves if key in leaf.resources.nodes]
+        fitting = [rules for rules in setting if rules.gave(resources)] or setting
+        return fitting[0].nodes[key].mark if fitting else self.place("resources")
+
+    @contextmanager
+    def telling(self, resources: Resources) -> Iterator[None]:
+        """Put the line that is at fault before a ProfileError about a key of `resources` that is raised inside."""
+        try:
+            yield
+        except ProfileError as error:
+            if not error.key:
+                raise
+            with told_at(self.place_of_resources(resources, error.key)):
+                raise
 
     @property
     def has_needs(self) -> bool:

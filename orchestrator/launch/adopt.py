@@ -44,7 +44,7 @@ def _readable_records(other: GridPaths) -> Records:
     try:
         records = read_records(other)
         return records.apply(read_journals(other, records).events)
-    except StoreError as error:
+    except (StoreError, OSError) as error:
         LOG.warning("grid %s is passed over: %s", other.name, error)
         return Records()
 

@@ -105,4 +105,12 @@ def known_grids(runs: Path) -> list[str]:
     """Return the names of all grids below a runs folder."""
     if not runs.is_dir():
         return []
-    return sorted(folder.name for folder in runs.iterdir() if (folder / "manifest.jsonl").exists())
+    return sorted(folder.name for folder in runs.iterdir() if _holds_manifest(folder))
+
+
+def _holds_manifest(folder: Path) -> bool:
+    """Say whether a folder is a grid's; one that may not be looked into counts, and whoever reads it says so."""
+    try:
+        return (folder / "manifest.jsonl").exists()
+    except PermissionError:
+        return True

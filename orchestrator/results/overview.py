@@ -21,6 +21,8 @@ from orchestrator.store.states import ALIVE, State
 Pair = tuple[Manifest, Record]
 
 _COMPUTING = ALIVE - {State.QUEUED}
+_NO_REASON = ("", "None")
+"""What Slurm says of a task that it has not considered yet."""
 
 
 class Failure(msgspec.Struct, frozen=True, kw_only=True):
@@ -58,7 +60,7 @@ class Overview(msgspec.Struct, frozen=True, kw_only=True):
     eta_min: float | None
     """Minutes until the last run ends, by the median of finished ones; None before any finished or when all ended."""
     pending: dict[str, int]
-    """Why tasks wait, in the scheduler's words → how many."""
+    """Why tasks wait, in the scheduler's words, or "no reason yet" → how many."""
     failures: tuple[Failure, ...]
     looked_at: float
     """When somebody last recorded what they saw; 0: never."""
@@ -114,7 +116,7 @@ def estimate_left_min(pairs: Iterable[Pair], slots: int, now: float) -> float | 
 def pending_reasons(snapshot: Snapshot) -> dict[str, int]:
     """Return the scheduler's reasons for waiting, the most frequent first."""
     rows = (row for tasks in snapshot.tasks.values() for row in tasks.values() if row.state is TaskState.WAITING)
-    return dict(Counter(row.reason or "None" for row in rows).most_common())
+    return dict(Counter("no reason yet" if row.reason in _NO_REASON else row.reason for row in rows).most_common())
 
 
 def group_failures(pairs: Iterable[Pair]) -> list[Failure]:
@@ -165,5 +167,5 @@ def _minutes(record: Record, now: float) -> float | None:
 def _note(record: Record, snapshot: Snapshot) -> str:
     if record.state is State.QUEUED:
         row = snapshot.task(record.token, record.index)
-        return f"waits: {row.reason}" if row is not None and row.reason else ""
+        return f"waits: {row.reason}" if row is not None and row.reason not in _NO_REASON else ""
     return _first_line(record.reason)

@@ -107,7 +107,7 @@ def _delimited(table: Table, delimiter: str) -> str:
     stream = io.StringIO()
     writer = csv.writer(stream, delimiter=delimiter, lineterminator="\n")
     writer.writerow([_inert(column) for column in table.columns])
-    writer.writerows([_cell(row.get(column)) for column in table.columns] for row in table.rows)
+    writer.writerows([_inert_cell(row.get(column)) for column in table.columns] for row in table.rows)
     return stream.getvalue()
 
 
@@ -118,7 +118,11 @@ def _cell(value: Any) -> str:
         return "true" if value else "false"
     if isinstance(value, int | float):
         return repr(value)
-    return _inert(value if isinstance(value, str) else msgspec.json.encode(value).decode())
+    return value if isinstance(value, str) else msgspec.json.encode(value).decode()
+
+
+def _inert_cell(value: Any) -> str:
+    return _cell(value) if isinstance(value, int | float) else _inert(_cell(value))
 
 
 def _inert(text: str) -> str:
@@ -135,10 +139,16 @@ def _json(table: Table) -> str:
 
 def _markdown(table: Table) -> str:
     def line(cells: Iterable[str]) -> str:
-        return "| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |"
+        return "| " + " | ".join(_visible(cell).replace("|", "\\|") for cell in cells) + " |"
 
     rows = [line(_short(row.get(column)) for column in table.columns) for row in table.rows]
     return "\n".join([line(table.columns), line("---" for _ in table.columns), *rows]) + "\n"
+
+
+def _visible(text: str) -> str:
+    """Return text on one line; control and direction characters, which could show something else than is there, are written out."""
+    flat = " ".join(text.split())
+    return "".join(char if char.isprintable() else char.encode("unicode_escape").decode() for char in flat)
 
 
 def _short(value: Any) -> str:

@@ -19,7 +19,8 @@ MrsweepError
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 
 
 class MrsweepError(Exception):
@@ -43,7 +44,14 @@ class EntryError(InputError):
 
 
 class ProfileError(InputError):
-    """A profile is unknown or malformed, or cannot grant the resources."""
+    """A profile is unknown or malformed, or cannot grant the resources.
+
+    `key` is the key of `resources` at fault, such as mem_gb or sbatch.constraint; empty: the profile is at fault.
+    """
+
+    def __init__(self, message: str, *, key: str = "") -> None:
+        super().__init__(message)
+        self.key = key
 
 
 class SelectionError(InputError):
@@ -80,6 +88,16 @@ class ChangeRefused(ClusterError):
 
 class SubmitUnknown(ClusterError):
     """The scheduler gave no usable answer; the jobs may or may not exist."""
+
+
+@contextmanager
+def told_at(place: object) -> Iterator[None]:
+    """Put a place, such as file:line, before the message of every InputError that is raised inside."""
+    try:
+        yield
+    except InputError as error:
+        error.args = (f"{place}: {error}",)
+        raise
 
 
 def did_you_mean(name: str, known: Iterable[str]) -> str:

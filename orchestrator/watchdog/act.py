@@ -52,13 +52,16 @@ def plan_submittal(
 ) -> Submittal:
     """Decide in which arrays these runs go, with the resources they had last, and `changed` ones on top.
 
-    Runs whose task the scheduler still holds are left out. It writes nothing; it reads which attempts left a checkpoint. Raises ProfileError for
-    `changed` ones that no node can give.
+    Runs whose task the scheduler still holds are left out. It writes nothing; it reads which attempts left a checkpoint.
+    Raises ProfileError for `changed` ones that no node can give.
     """
     held = held_runs(records, snapshot)
     manifests = [manifest for manifest in manifests if manifest.id not in held]
     resume = find_resume(grid.paths, records, [manifest.id for manifest in manifests])
-    wanted = [msgspec.structs.replace(manifest, resources=_resources(manifest, records, changed or {})) for manifest in manifests]
+    wanted = [
+        msgspec.structs.replace(manifest, resources=msgspec.structs.replace(last_resources(manifest, records), **changed or {}))
+        for manifest in manifests
+    ]
     room = find_room(grid.spec, records, site.scheduler, count_live(snapshot))
     listed = site.profile.scheduler == "local"
     arrays, later = cut_arrays(make_jobs(wanted, records, resume), pack_of(grid.spec, site.profile), room, listed=listed)
@@ -67,13 +70,13 @@ def plan_submittal(
     return Submittal(arrays=tuple(arrays), later=tuple(later))
 
 
-def _resources(manifest: Manifest, records: Records, changed: Mapping[str, float]) -> Resources:
+def last_resources(manifest: Manifest, records: Records) -> Resources:
+    """Return what a run asked for when it was taken last, or what its manifest says."""
     record = records.get(manifest.id)
     tokens = (record.token, record.current.token if record.current else "")
     taken = (one for token in tokens if (one := records.submissions.get(token)) and one.resources and not one.refused)
     submission = next(taken, None)
-    last = msgspec.convert(submission.resources, Resources) if submission else manifest.resources
-    return msgspec.structs.replace(last, **changed)
+    return msgspec.convert(submission.resources, Resources) if submission else manifest.resources
 
 
 def submit(pen: Pen, grid: OpenGrid, submittal: Submittal, site: Site, snapshot: Snapshot, *, reason: str) -> list[str]:

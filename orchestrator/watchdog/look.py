@@ -21,8 +21,8 @@ from orchestrator.store.files import read_json, write_atomic
 from orchestrator.store.layout import GridPaths
 from orchestrator.store.ledger import read_records
 from orchestrator.store.records import Records, SubmissionRecord
-from orchestrator.worker.journals import read_journals
 from orchestrator.watchdog.observe import Absences, Patience, Proof, Proven, bad_end_of, blocked_by_prepare, observe
+from orchestrator.worker.journals import read_journals
 from orchestrator.worker.outcome import read_result
 from orchestrator.worker.prepared import failure, is_done
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Iterable
 from itertools import takewhile
 
 import msgspec
@@ -41,14 +41,22 @@ def decide(record: Record, snapshot: Snapshot) -> Decision | None:
     return Decision(id=f"{record.id}-{record.attempt}-requeue", run=record.id, action="requeue", reason=reason)
 
 
-def wait_after_refusal(submissions: Collection[SubmissionRecord], now: float) -> float:
-    """Return for how long nothing is to be submitted, as the scheduler refused the newest submissions; 0: it may be [s]."""
-    newest_first = sorted((one for one in submissions if one.job_id or one.refused), key=lambda one: -one.at)
-    refused = list(takewhile(lambda one: bool(one.refused), newest_first))
-    if not refused:
-        return 0.0
-    wait = min(REFUSED_MOST_S, REFUSED_WAIT_S * 2.0 ** min(20, len(refused) - 1))
-    return max(0.0, refused[0].at + wait - now)
+def refused_lately(submissions: Iterable[SubmissionRecord], now: float) -> list[SubmissionRecord]:
+    """Return the newest submission of each kind that is not to be tried again yet, as the scheduler refused it.
+
+    A kind is what asks for the same resources, or prepares the same: what one class asks for in vain holds up no other.
+    """
+    kinds: dict[tuple[bytes, str], list[SubmissionRecord]] = {}
+    for one in sorted(submissions, key=lambda one: -one.at):
+        if one.job_id or one.refused:
+            kinds.setdefault((msgspec.json.encode(one.resources, order="sorted"), "" if one.runs else one.reason), []).append(one)
+    return [newest_first[0] for newest_first in kinds.values() if _waits(newest_first, now)]
+
+
+def _waits(newest_first: list[SubmissionRecord], now: float) -> bool:
+    refusals = sum(1 for _ in takewhile(lambda one: one.refused, newest_first))
+    wait = min(REFUSED_MOST_S, REFUSED_WAIT_S * 2.0 ** min(20, refusals - 1))
+    return refusals > 0 and now < newest_first[0].at + wait
 
 
 def held_runs(records: Records, snapshot: Snapshot) -> set[str]:

@@ -47,7 +47,7 @@ def find_duplicates(grid: OpenGrid, records: Records) -> list[Duplicate]:
             continue
         try:
             found.extend(_duplicates_in(candidates, other, grid.paths.name))
-        except StoreError as error:
+        except (StoreError, OSError) as error:
             LOG.warning("grid %s is passed over: %s", name, error)
         for duplicate in found:
             candidates.pop(duplicate.run, None)

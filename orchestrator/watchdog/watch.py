@@ -12,18 +12,18 @@ import msgspec
 from orchestrator.cluster.scheduler import Snapshot, TaskRow, TaskState
 from orchestrator.grid.manifest import Manifest, content
 from orchestrator.launch.apply import Draft, make_draft, write_draft
-from orchestrator.launch.commit import open_intents, take_up
+from orchestrator.launch.commit import PREPARE, open_intents, take_up
 from orchestrator.launch.launch import count_live
 from orchestrator.launch.opened import OpenGrid
 from orchestrator.launch.plan import free_slots, tell_waiting
 from orchestrator.store.errors import ChangeRefused, ClusterError, InputError
 from orchestrator.store.events import Decided, Looked, Recalled, Throttled
 from orchestrator.store.ledger import Pen, take_pen
-from orchestrator.store.records import WATCH, Records
+from orchestrator.store.records import WATCH, Records, SubmissionRecord
 from orchestrator.store.states import State
-from orchestrator.watchdog.act import Submittal, plan_submittal, submit, write_wish
+from orchestrator.watchdog.act import Submittal, last_resources, plan_submittal, submit, write_wish
 from orchestrator.watchdog.look import Look, Site, ask, live_tokens, look, save_absences
-from orchestrator.watchdog.policy import decide, wait_after_refusal
+from orchestrator.watchdog.policy import decide, refused_lately
 from orchestrator.watchdog.throttle import Move, Throttle, plan_move, raise_throttles
 from orchestrator.worker.claim import Wish
 
@@ -172,14 +172,20 @@ def _plan_filling(grid: OpenGrid, site: Site, records: Records, snapshot: Snapsh
     """Decide how free slots are used: runs to submit, else runs to move, else arrays to widen; None: not at all, or not now."""
     if grid.settings is None or not snapshot.queue_ok:
         return None
-    wanted = _to_submit(grid, records, snapshot)
-    waits = wait_after_refusal(records.submissions.values(), snapshot.taken_at) > 0
-    if wanted and not waits:
+    refused = refused_lately(records.submissions.values(), snapshot.taken_at)
+    wanted = [manifest for manifest in _to_submit(grid, records, snapshot) if not _asks_like(manifest, records, refused)]
+    if wanted:
         submittal = plan_submittal(grid, wanted, records, snapshot, site)
         if submittal.runs:
             return submittal
     throttles, move = _to_widen(grid, records, snapshot)
-    return throttles or (None if waits else move) or None
+    return throttles or (None if refused else move) or None
+
+
+def _asks_like(manifest: Manifest, records: Records, submissions: Sequence[SubmissionRecord]) -> bool:
+    """Say whether submitting a run would ask the scheduler for what one of these submissions asked for."""
+    resources = msgspec.to_builtins(last_resources(manifest, records))
+    return any(one.resources == resources if one.runs else one.reason == PREPARE + manifest.prepare for one in submissions)
 
 
 def _to_submit(grid: OpenGrid, records: Records, snapshot: Snapshot) -> list[Manifest]:

@@ -69,19 +69,20 @@ def judge(evidence: Evidence) -> Verdict:
 
 
 def _killed_for_memory(evidence: Evidence) -> Failure | None:
-    size = f"{evidence.peak_gb:.1f} of its {evidence.mem_gb:g} GB"
+    used = f"it used {evidence.peak_gb:.1f} of its {evidence.mem_gb:g} GB"
     if evidence.stop is Stop.MEMORY:
-        return Failure(cause=Cause.HOST_OOM, message=f"ended by the worker: it used {size}", signature="host_oom")
+        return Failure(cause=Cause.HOST_OOM, message=f"ended by the worker: {used}", signature="host_oom")
     if evidence.exit.signal != signal.SIGKILL or evidence.stop is Stop.CANCEL:
         return None
     over = evidence.peak_gb >= NEARLY * evidence.mem_gb > 0
     if not evidence.oom_kills:
         known = evidence.stop is None and over
-        return Failure(cause=Cause.HOST_OOM, message=f"killed while it used {size}", signature="host_oom") if known else None
+        return Failure(cause=Cause.HOST_OOM, message=f"killed while {used}", signature="host_oom") if known else None
+    measured = f" ({used})" if evidence.peak_gb else ""  # it may have died before the first measurement
     if evidence.shared and not over:
-        message = f"the kernel killed it for the memory of another run of its task (it used {size})"
+        message = f"the kernel killed it for the memory of another run of its task{measured}"
         return Failure(cause=Cause.SIBLING_OOM, message=message, signature="sibling_oom")
-    return Failure(cause=Cause.HOST_OOM, message=f"killed by the kernel for memory (it used {size})", signature="host_oom")
+    return Failure(cause=Cause.HOST_OOM, message=f"killed by the kernel for memory{measured}", signature="host_oom")
 
 
 _CAUSE_OF_STOP = {

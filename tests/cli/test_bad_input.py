@@ -348,3 +348,68 @@ def test_a_dataset_without_the_expected_key_is_the_cause_of_the_failed_run(tmp_p
     assert done.returncode == 1
     last = done.stderr.splitlines()[-1]
     assert "bad_input" in last and "kspace" in last and "train.h5" in last
+
+
+def test_a_runs_folder_that_is_a_file_or_leads_nowhere_is_refused(project: Project) -> None:
+    project.write("a file", "")
+    (project.folder / "runs").symlink_to("/not/there")
+    for verb in (("status",), ("logs", "g"), ("watch", "g", "--once")):
+        assert_refused(project.run(*verb, "--runs", "a file"), 2, ["a file", "is not a folder", "--runs DIR"])
+        assert_refused(project.run(*verb), 2, ["runs", "/not/there", "Mend the link", "--runs DIR"])
+
+
+def test_init_where_a_file_is_in_the_way_is_refused(project: Project) -> None:
+    project.write("new/grids", "")
+    before = project.tree()
+    assert_refused(project.run("init", "new"), 2, ["new/grids/first.yaml", "new/grids is no folder", "FOLDER"])
+    assert_refused(project.run("init", "/proc/new"), 2, ["/proc/new/grids/first.yaml", "Give another FOLDER"])
+    assert project.tree() == before
+
+
+def test_a_working_folder_that_was_deleted_is_told(project: Project) -> None:
+    (project.folder / "gone").mkdir()
+    line = f"cd gone && rmdir ../gone && exec '{MRSWEEP}' status"
+    done = subprocess.run(["sh", "-c", line], cwd=project.folder, env=project.environment, capture_output=True, text=True)
+    assert_refused(Done(done.returncode, done.stdout, done.stderr), 2, ["working folder", "cd DIR"])
+
+
+def test_a_grid_that_is_an_empty_word_is_refused(project: Project) -> None:
+    assert_refused(project.run("expand", ""), 2, ["cannot be read", "Name a file", "grids/NAME.yaml"])
+
+
+def test_a_wrong_override_is_blamed_and_not_the_line_it_overrides(project: Project) -> None:
+    project.write(
+        "strict.py",
+        "import msgspec\nclass Optim(msgspec.Struct, frozen=True):\n    name: str = 'adam'\n    lr: float = 0.1\n"
+        "    def __post_init__(self):\n        if self.lr <= 0: raise ValueError('lr must be above 0')\n"
+        "class Config(msgspec.Struct, frozen=True):\n    optim: Optim = Optim()\n",
+    )
+    project.write("grids/base.yaml", "optim:\n  name: sgd\n  lr: 0.5\n")
+    grid = project.grid("quick", "schema: strict:Config\nconfig: [base.yaml]")
+    assert_refused(project.run("expand", grid, "--set", "optim.lr=-1"), 2, ["--set optim.lr=-1: ", "lr must be above 0"])
+    project.write("grids/base.yaml", "optim:\n  name: sgd\n  lr: -0.5\n")
+    assert_refused(project.run("expand", grid, "--set", "optim.name=adam"), 2, ["base.yaml:3: ", "lr must be above 0"])
+
+
+NEEDS = [
+    ("{grid: nowhere}", ["needs.weights: there is no grid 'nowhere'", "Launch that grid first"]),
+    ("{grid: other, where: 'y = 1'}", ["needs.weights: where: 'y = 1'", "Known: ", "x"]),
+    ("{grid: other, where: 'x = 9'}", ["needs.weights: grid 'other' has no run where x = 9"]),
+]
+
+
+@pytest.mark.parametrize(("need", "named"), NEEDS)
+def test_a_need_that_cannot_be_answered_is_told_with_its_line(project: Project, need: str, named: list[str]) -> None:
+    project.ok("expand", project.grid("quick", "grid: {x: [1, 2]}", name="other"))
+    done = project.run("expand", project.grid("quick", f"config: {{x: 1}}\nneeds:\n  weights: {need}"))
+    assert_refused(done, 2, ["grids/g.yaml:9: ", *named])
+    assert "--where" not in done.err
+
+
+def test_a_full_disk_is_told_with_the_way_out(project: Project) -> None:
+    """What is written to /dev/full meets a full disk."""
+    with open("/dev/full", "w") as full:
+        done = subprocess.run(
+            [MRSWEEP, "--help"], cwd=project.folder, env=project.environment, stdout=full, stderr=subprocess.PIPE, text=True
+        )
+    assert_refused(Done(done.returncode, "", done.stderr), 1, ["No space left on device", "Free some space", "quota"])

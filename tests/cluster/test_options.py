@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from orchestrator.cluster.options import grant, refuse_odd_text
+from orchestrator.cluster.options import grant, origins, refuse_odd_text
 from orchestrator.cluster.profile import parse_profile
 from orchestrator.cluster.resources import Resources
 from orchestrator.cluster.scheduler import ArrayRequest
@@ -15,6 +15,15 @@ from orchestrator.store.errors import InputError, ProfileError
 
 def granted(text: str, **resources):
     return grant(parse_profile(text, name="p", path="p.sh"), Resources(**resources))
+
+
+def test_every_option_knows_where_it_was_written():
+    profile = parse_profile("#SBATCH -A lab\n#SBATCH -p a\n#SBATCH -p b\n#SBATCH -q long\n", name="p", path="p.sh")
+    assert origins(profile, Resources(sbatch=(("qos", "short"),))) == {
+        "account": "account=lab in p.sh:1",
+        "partition": "partition=b in p.sh:3",
+        "qos": "qos=short in resources.sbatch",
+    }
 
 
 def test_resources_become_options():
@@ -85,6 +94,7 @@ def test_an_option_of_the_run_that_cannot_stand_there_is_refused(name, value, wo
     with pytest.raises(ProfileError, match=r"resources\.sbatch") as error:
         granted("", sbatch=((name, value),))
     assert words in str(error.value)
+    assert error.value.key == f"sbatch.{name}"
     assert "\n" not in str(error.value)
 
 

@@ -43,6 +43,14 @@ def test_a_refusal_holds_slurms_words_and_the_way_out(label, words):
     assert all(word in message for word in words), message
 
 
+def test_a_refusal_names_the_value_it_speaks_of_and_where_that_was_written():
+    asked = {"account": "account=none in p.sh:3", "qos": "qos=long in p.sh:4", "constraint": "constraint=a100 in resources.sbatch"}
+    refused = "sbatch refused: Invalid account or account/partition combination specified (account=none in p.sh:3). "
+    assert refused in str(judge(answer(*FAILURES["--account=none"]), token="t", asked=asked))
+    assert " specification (constraint=a100 in resources.sbatch). " in str(judge(answer(*FAILURES["-C a100"]), token="t", asked=asked))
+    assert "(" not in str(judge(answer(*FAILURES["-p nowhere"]), token="t", asked=asked)).partition(".")[0]
+
+
 @pytest.mark.parametrize(
     ("err", "code"),
     [

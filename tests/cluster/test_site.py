@@ -41,7 +41,7 @@ def site():
 
 def test_a_real_cluster_is_read(site):
     assert (site.config["MaxArraySize"], site.config["ConstrainRAMSpace"], site.config["X11Parameters"]) == ("1001", "yes", "(null)")
-    assert site.partitions[0] == Partition(name="gpu", is_default=True, limit_min=1440.0, preempt_mode="REQUEUE")
+    assert site.partitions[0] == Partition(name="gpu", is_default=True, limit_min=1440.0, preempt_mode="REQUEUE", nodes=4)
     assert site.shapes[1] == Shape(partition="high", cpus=4, mem_mb=4000, gpus=2)
 
 
@@ -129,6 +129,7 @@ def test_limits_that_the_cluster_does_not_enforce_do_not_count():
         ({"mem_gb": 16}, {}, ["resources.mem_gb is 16", "3.9"]),
         ({"gpus": 3}, {}, ["resources.gpus is 3", "more than 2"]),
         ({"cpus": 5}, {}, ["resources.cpus is 5", "more than 4"]),
+        ({"nodes": 99}, {}, ["resources.nodes is 99", "at most 4"]),
         ({"time_min": 1441}, {"partition": "gpu,high"}, ["resources.time_min is 1441", "1440"]),
     ],
 )
@@ -136,6 +137,24 @@ def test_what_no_node_can_give_is_refused_with_the_largest_there_is(site, resour
     with pytest.raises(ProfileError) as error:
         refuse_impossible(site, Resources(**({"mem_gb": 1} | resources)), wanted=wanted, where="p.sh:3")
     assert all(word in str(error.value) for word in words), error.value
+
+
+def test_a_refusal_names_the_key_of_resources_or_none_when_the_profile_is_at_fault(site):
+    cases = [
+        (Resources(mem_gb=16), {}, "mem_gb"),
+        (Resources(sbatch=(("partition", "x"),)), {"partition": "x"}, "sbatch.partition"),
+        (Resources(), {"partition": "x"}, ""),
+    ]
+    for resources, wanted, key in cases:
+        with pytest.raises(ProfileError) as error:
+            refuse_impossible(site, resources, wanted=wanted, where="")
+        assert error.value.key == key
+
+
+def test_the_nodes_of_a_job_are_bounded_by_the_partition():
+    assert read_partitions("PartitionName=p TotalNodes=9 MaxNodes=2\n")[0].nodes == 2
+    assert read_partitions("PartitionName=p TotalNodes=9 MaxNodes=UNLIMITED\n")[0].nodes == 9
+    assert read_partitions("PartitionName=p\n")[0].nodes is None
 
 
 def test_what_fits_on_no_single_node_is_refused():
@@ -146,7 +165,7 @@ def test_what_fits_on_no_single_node_is_refused():
         refuse_impossible(site, Resources(cpus=8, gpus=1), wanted={}, where="")
 
 
-@pytest.mark.parametrize("resources", [{"mem_gb": 0.1}, {"gpus": 2, "cpus": 4, "mem_gb": 3.9, "time_min": 1440}])
+@pytest.mark.parametrize("resources", [{"mem_gb": 0.1}, {"gpus": 2, "cpus": 4, "mem_gb": 3.9, "time_min": 1440, "nodes": 4}])
 def test_what_a_node_has_is_not_refused(site, resources):
     refuse_impossible(site, Resources(**resources), wanted={}, where="")
 

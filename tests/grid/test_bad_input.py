@@ -8,9 +8,15 @@ from pathlib import Path
 import pytest
 
 from orchestrator.grid.build import build_manifests
+from orchestrator.grid.entry import find_entry
 from orchestrator.grid.expand import expand
+from orchestrator.grid.loading import Mark
+from orchestrator.grid.manifest import Need
+from orchestrator.grid.needs import NeedQuery
+from orchestrator.grid.schema import Schema, load_schema
 from orchestrator.grid.spec import read_spec
-from orchestrator.store.errors import SpecError
+from orchestrator.store.errors import EntryError, InputError, ProfileError, SpecError, told_at
+from tests.grid.conftest import SCHEMA
 
 ENTRY = "entry: m:f\n"
 CASES = [
@@ -81,7 +87,7 @@ CASES = [
     (ENTRY + "resources: {max_parallel: 0}", 3, ["max_parallel", "0", "Write max_parallel: 9"]),
     (ENTRY + "resources: {mem_gb: {brain: 64}}", 3, ["resources.mem_gb", "{'brain': 64}", "Write {by:"]),
     (ENTRY + "config: {k: knee}\nresources: {mem_gb: {by: k, brain: 64}}", 4, ["resources.mem_gb", "k = knee", "Add knee:"]),
-    (ENTRY + "config: {k: knee}\nresources: {mem_gb: {by: kk, brain: 64}}", 4, ["resources", "{kk}", "Did you mean k?"]),
+    (ENTRY + "config: {k: knee}\nresources: {mem_gb: {by: kk, brain: 64}}", 4, ["mem_gb.by", "'kk'", "Did you mean k?", "Set it under"]),
     (ENTRY + "config: {k: b}\nresources: {mem_gb: {by: k, b: lots}}", 4, ["resources.mem_gb", "'lots'", "Write mem_gb: 32"]),
     (ENTRY + 'resources: {sbatch: {qos: "a\\nb"}}', 3, ["resources.sbatch.qos", "a\\nb", "Shorten"]),
     (ENTRY + "resources: {sbatch: {array: 1-3}}", 3, ["resources.sbatch.array", "1-3", "Remove it"]),
@@ -188,6 +194,89 @@ def test_bad_csv_files_are_refused_with_their_line(write: Callable[..., Path], c
         read_spec(write("zip: [{csv: m.csv}]"))
     assert "m.csv" in str(caught.value)
     assert problem in str(caught.value)
+
+
+def test_a_need_without_an_answer_is_told_in_words_of_the_grid_file(write: Callable[..., Path]) -> None:
+    def refuse(query: NeedQuery) -> Need | None:
+        raise InputError(f"needs: there is no grid '{query.grid}'." if query.grid == "stl" else "--where 'y=1': unknown.")
+
+    told = {"stl": "there is no grid 'stl'.", "other": "where: 'y=1': unknown."}
+    for grid, problem in told.items():
+        path = write(f"cases:\n  a: {{config: {{x: 1}}}}\n  b:\n    needs: {{weights: {{grid: {grid}}}}}\n")
+        with pytest.raises(SpecError) as caught:
+            list(build_manifests(read_spec(path), schema=None, version=1, resolve_need=refuse))
+        assert str(caught.value) == f"{path}:6: needs.weights: {problem}"
+
+
+def test_a_fault_of_a_section_is_told_with_the_line_of_the_key_it_names(write: Callable[..., Path], load: Callable[..., Schema]) -> None:
+    check = "\n    def __post_init__(self):\n        if self.lr <= 0: raise ValueError('lr must be above 0')"
+    schema = load(SCHEMA.replace("clip: float = math.inf", f"clip: float = math.inf{check}"))
+    path = write("config:\n  optim.clip: 1.0\n  optim.lr: 0.5\n")
+    with pytest.raises(SpecError, match=r"\A--set optim.lr=-1: optim is refused by .*: lr must be above 0"):
+        list(expand(read_spec(path, overrides=["optim.lr=-1"]), schema=schema))
+    path.write_text(path.read_text().replace("0.5", "-0.5"))
+    with pytest.raises(SpecError, match=r":5: optim is refused by .*: lr must be above 0"):
+        list(expand(read_spec(path, overrides=["optim.clip=2"]), schema=schema))
+
+
+def test_a_fault_of_a_section_that_names_no_key_is_put_down_to_an_override(write: Callable[..., Path]) -> None:
+    (leaf,) = read_spec(write("config: {o.a: 1, o.b: 2}"), overrides=["o.b=3"]).leaves
+    assert str(leaf.blamed("o", "it is refused", Mark("g.yaml"))) == "--set o.b=3"
+    assert str(leaf.blamed("o.a", "it is refused", Mark("g.yaml"))).endswith("g.yaml:3")
+    assert str(leaf.blamed("p", "it is refused", Mark("g.yaml"))) == "g.yaml"
+
+
+RESOURCES = """\
+grid: {size: [small, large]}
+resources:
+  cpus: 3
+  mem_gb: {by: size, small: 1, large: 900}
+variants:
+  big:
+    resources: {sbatch: {constraint: a100}}
+"""
+
+
+def test_what_the_cluster_cannot_give_is_told_with_the_line_that_asks_for_it(write: Callable[..., Path]) -> None:
+    spec = read_spec(write(RESOURCES), variant="big")
+    large = [point.resources for point in expand(spec)][-1]
+    lines = {"cpus": 5, "mem_gb": 6, "sbatch.constraint": 9, "nodes": 9}  # nodes is not set: the last resources section
+    for key, line in lines.items():
+        with pytest.raises(ProfileError) as caught, spec.telling(large):
+            raise ProfileError("too much.", key=key)
+        assert str(caught.value) == f"{spec.source}:{line}: too much."
+    with pytest.raises(ProfileError, match=r"\Ap.sh:3: no such partition"), spec.telling(large):
+        raise ProfileError("p.sh:3: no such partition")
+
+
+def test_a_missing_module_can_be_told_with_the_line_that_names_it(write: Callable[..., Path]) -> None:
+    spec = read_spec(write("schema: no:Thing\n"))
+    with pytest.raises(EntryError) as caught, told_at(spec.place("entry")):
+        find_entry("m.train:run", [])
+    assert str(caught.value).startswith(f"{spec.source}:2: entry m.train:run: there is no module m ")
+    with pytest.raises(EntryError) as caught, told_at(spec.place("schema")):
+        load_schema("no:Thing", [])
+    assert str(caught.value).startswith(f"{spec.source}:3: schema no:Thing: there is no module no ")
+
+
+def test_a_value_with_a_nul_enters_no_command(write: Callable[..., Path]) -> None:
+    path = write('name: g\ncommand: echo {a}\nconfig: {a: "x\\0y"}\n', head="")
+    with pytest.raises(SpecError, match=r":2: command: the argument 'x\\x00y' holds a NUL character"):
+        list(build_manifests(read_spec(path), schema=None, version=1, resolve_need=lambda query: None))
+
+
+@pytest.mark.parametrize("character", ["\0", "\x01", "\x7f"])
+def test_a_character_that_yaml_does_not_allow_is_told_with_its_line(write: Callable[..., Path], character: str) -> None:
+    with pytest.raises(SpecError, match=r":4: holds the character '\\x"):
+        read_spec(write(f"# é\nconfig: {{a: b{character}}}\n"))
+
+
+def test_an_absurd_count_is_told_with_the_longest_axis(write: Callable[..., Path]) -> None:
+    spec = read_spec(write("grid:\n  a: {range: [0, 3000]}\n  b: {range: [0, 4000]}\n"))
+    with pytest.raises(SpecError, match=r":5: the grid has 3,000 x 4,000 = 12,000,000 points; .* such as b \(4,000 values\)"):
+        expand(spec)
+    with pytest.raises(SpecError, match=r"g.yaml: the grid has 1 = 1 points; .* Drop cases"):
+        expand(read_spec(write("config: {a: 1}")), limit=0)
 
 
 def test_nothing_is_expanded_where_the_count_is_absurd(write: Callable[..., Path]) -> None:

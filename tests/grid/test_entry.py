@@ -22,6 +22,16 @@ pair, (third, _) = 1, (2, 3)
 def train(config, run): ...
 """
 
+EXPORTS = """
+import json
+import os.path
+from os import path as borrowed_path
+LIMIT = 3
+class a_class: ...
+def main(config, run): ...
+def _hidden(): ...
+"""
+
 
 @pytest.fixture
 def project(tmp_path: Path) -> Path:
@@ -30,6 +40,7 @@ def project(tmp_path: Path) -> Path:
     (folder / "models" / "__init__.py").write_text("raise SystemExit('imported')")
     (folder / "models" / "training" / "__init__.py").write_text(MODULE)
     (folder / "star.py").write_text("from models import *\n")
+    (folder / "exports.py").write_text(EXPORTS)
     (folder / "torn.py").write_text("def f(:\n")
     (folder / "spaces").mkdir()
     (folder / "spaces" / "deep.py").write_text("def f(): ...\n")
@@ -56,6 +67,9 @@ def test_the_project_comes_before_what_is_installed(project: Path) -> None:
     [
         ("models.training:tran", "Did you mean train?"),
         ("models.trainin:train", "there is no module models.trainin"),
+        ("exports:inner", "Known: a_class, borrowed_path, main."),
+        ("exports:json", "entry exports:json: json is a module in "),
+        ("exports:os", "exports.py, not a function. Known: a_class, "),
         ("model:train", "there is no module model in "),
         ("spaces:f", "is a folder without __init__.py"),
         ("torn:f", "torn.py:1: the module of torn:f cannot be read"),

@@ -116,6 +116,7 @@ def test_structs_that_rename_omit_and_check_are_followed(load: Callable[..., Sch
 LOADS = [
     ("nothing.config:Config", "no module nothing"),
     ("project.config:Confg", "Did you mean Config?"),
+    ("project.config:Struct", "Known: Config."),
     ("project.config:number", "neither a msgspec Struct nor a dataclass"),
     ("project.broken:Config", "fails to import (ZeroDivisionError: division by zero)"),
     ("project:Config:x", "has not the shape module:Class"),
@@ -127,7 +128,9 @@ def test_a_schema_that_cannot_be_loaded_is_told_in_one_line(tmp_path: Path, text
     package = tmp_path / "it's a project" / "project"
     package.mkdir(parents=True)
     (package / "__init__.py").touch()
-    (package / "config.py").write_text("import msgspec\nnumber = 3\nclass Config(msgspec.Struct):\n    a: int = 1\n")
+    (package / "config.py").write_text(
+        "import msgspec\nfrom msgspec import Struct\nnumber = 3\nclass Config(msgspec.Struct):\n    a: int = 1\n"
+    )
     (package / "broken.py").write_text("1 / 0\n")
     with pytest.raises(EntryError) as caught:
         load_schema(text, [str(package.parent)])

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import pytest
 
-from orchestrator.cluster.scheduler import TaskState
+from orchestrator.cluster.scheduler import ArrayRequest, TaskState
 from orchestrator.store.errors import Busy, ClusterError, SubmitRefused, SubmitUnknown
 from orchestrator.store.states import Cause, State
+from orchestrator.watchdog.policy import REFUSED_WAIT_S
 from tests.watchdog.stand_in import Answer
 from tests.watchdog.study import Study, open_submissions
 
@@ -60,6 +63,27 @@ def test_refused_requeue_leaves_an_interrupted_run_interrupted_by_the_same_cause
     record = study.record(1)
     assert (record.state, record.cause, record.reason) == (State.INTERRUPTED, Cause.NODE_FAILURE, "the queue is closed.")
     assert record.interruptions == 1
+
+
+def test_refused_requeue_keeps_the_cause_of_a_run_that_never_started(study: Study) -> None:
+    study.launch(1)
+    study.scheduler.move(study.job_of(1), state=TaskState.ENDED, word="NODE_FAIL")
+    study.scheduler.on_submit = Answer.NO
+    with pytest.raises(SubmitRefused):
+        study.watch()
+    assert (study.record(1).state, study.record(1).cause) == (State.INTERRUPTED, Cause.NEVER_STARTED)
+
+
+def test_class_that_the_scheduler_refuses_keeps_no_other_class_waiting(study: Study) -> None:
+    answers = [Answer.NO, Answer.YES]
+    study.more = ["resources: {mem_gb: {by: seed, 1: 900, 2: 4, 3: 4}}"]
+    study.scheduler.before_act = lambda: setattr(study.scheduler, "on_submit", answers.pop(0))
+    with pytest.raises(SubmitRefused, match="the queue is closed"):
+        study.launch(1, 2, 3)
+    assert [request.resources.mem_gb for request in study.scheduler.requests] == [900.0, 4.0]
+    assert study.submitted() == [[2, 3]]
+    assert study.states(1, 2, 3) == [State.PLANNED, State.QUEUED, State.QUEUED]
+    assert study.scheduler.lifted == {"1": ()}
 
 
 def test_arrays_before_a_refused_one_stay_submitted(study: Study) -> None:
@@ -170,6 +194,79 @@ def test_watch_adopts_a_prepare_job_whose_answer_got_lost_and_lets_the_runs_wait
     assert (study.seeds_of(array), array.request.after) == ([1], (job.id,))
 
 
+def assert_the_array_waits_for_the_one_prepare_job(study: Study) -> None:
+    job, array = study.scheduler.jobs
+    assert (study.seeds_of(array), array.request.after) == ([1], (job.id,))
+
+
+@pytest.mark.parametrize("answer", [Answer.LOST, Answer.SILENCE])
+def test_launch_uses_the_prepare_job_that_it_settled(study: Study, answer: Answer) -> None:
+    study.more = PREPARE
+    study.scheduler.on_submit = answer
+    with pytest.raises(SubmitUnknown):
+        study.launch(1)
+    study.scheduler.on_submit = Answer.YES
+    study.launch(1)
+    assert_the_array_waits_for_the_one_prepare_job(study)
+
+
+def test_watch_uses_the_prepare_job_that_it_submitted_again(study: Study) -> None:
+    study.more = PREPARE
+    study.scheduler.on_submit = Answer.SILENCE
+    with pytest.raises(SubmitUnknown):
+        study.launch(1)
+    study.scheduler.on_submit = Answer.YES
+    study.watch()
+    assert_the_array_waits_for_the_one_prepare_job(study)
+
+
+@pytest.fixture
+def half_launched(study: Study) -> Study:
+    """A study whose prepare job is in the queue, and whose array was refused."""
+    study.more = PREPARE
+    study.scheduler.before_act = lambda: setattr(study.scheduler, "on_submit", Answer.NO if study.scheduler.jobs else Answer.YES)
+    with pytest.raises(SubmitRefused):
+        study.launch(1)
+    study.scheduler.before_act = lambda: None
+    study.scheduler.on_submit = Answer.YES
+    study.clock.now += REFUSED_WAIT_S
+    return study
+
+
+@pytest.mark.parametrize("again", [lambda study: study.launch(1), Study.watch], ids=["launch", "watch"])
+def test_prepare_job_of_a_refused_array_is_used_by_the_next_try(half_launched: Study, again: Callable[[Study], object]) -> None:
+    again(half_launched)
+    assert_the_array_waits_for_the_one_prepare_job(half_launched)
+
+
+def test_nothing_is_submitted_while_the_queue_does_not_say_whether_it_holds_the_prepare_job(half_launched: Study) -> None:
+    half_launched.scheduler.queue_ok = False
+    with pytest.raises(ClusterError, match="does not say whether the prepare command is in it"):
+        half_launched.launch(1)
+    assert len(half_launched.scheduler.jobs) == 1
+    half_launched.scheduler.queue_ok = True
+    half_launched.launch(1)
+    assert_the_array_waits_for_the_one_prepare_job(half_launched)
+
+
+def test_launch_that_was_killed_before_its_array_leaves_a_prepare_job_that_the_next_uses(
+    study: Study, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    preview = study.scheduler.preview
+
+    def die_at_the_array(request: ArrayRequest) -> str:
+        if study.scheduler.jobs:
+            raise KeyboardInterrupt
+        return preview(request)
+
+    study.more = PREPARE
+    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+        patch.setattr(study.scheduler, "preview", die_at_the_array)
+        study.launch(1)
+    study.launch(1)
+    assert_the_array_waits_for_the_one_prepare_job(study)
+
+
 def test_array_waits_for_the_job_of_its_prepare_command(prepared: Study) -> None:
     job, array = prepared.scheduler.jobs
     assert (job.request.after, array.request.after) == ((), (job.id,))
@@ -196,3 +293,32 @@ def test_prepare_command_that_ended_well_is_waited_for_by_nobody(prepared: Study
     prepared.launch(1, 2)
     _, _, array = prepared.scheduler.jobs
     assert array.request.after == ()
+
+
+@pytest.fixture
+def packed(study: Study) -> Study:
+    """Forty launched runs of 10 GB, four a task and two of them side by side, two at once in all."""
+    study.more = ["pack: {per_task: 4, per_gpu: 2}", "resources: {mem_gb: 10, max_parallel: 2}"]
+    study.launch(*range(1, 41))
+    return study
+
+
+def asked(study: Study) -> tuple[int, int, float]:
+    """Return (tasks, tasks at once, memory of a task [GB]) of the newest request."""
+    request = study.scheduler.requests[-1]
+    return request.tasks, request.throttle, request.resources.mem_gb
+
+
+def test_packs_are_asked_for_as_packs(packed: Study) -> None:
+    [job] = packed.scheduler.jobs
+    assert asked(packed) == (10, 1, 20.0)  # 40 runs / 4 a task; 2 at once / 2 side by side; 2 × 10 GB
+    assert packed.seeds_of(job) == [*range(1, 41)]
+    record = packed.records.submissions[job.request.token]
+    assert (record.listed, record.max_parallel, record.at_a_time) == (True, 2, 2)
+
+
+def test_packs_that_are_submitted_again_are_asked_for_as_packs(packed: Study) -> None:
+    packed.scheduler.move(packed.scheduler.jobs[0], state=TaskState.ENDED, word="NODE_FAIL")
+    packed.watch()
+    assert len(packed.scheduler.jobs) == 2
+    assert asked(packed) == (10, 1, 20.0)

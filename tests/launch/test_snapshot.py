@@ -8,8 +8,10 @@ from pathlib import Path
 import pytest
 
 from orchestrator.launch import snapshot
+from orchestrator.launch.launch import renew_code
 from orchestrator.launch.snapshot import take_snapshot
-from orchestrator.store.errors import InputError
+from orchestrator.store.errors import EntryError, InputError
+from tests.watchdog.study import Study
 
 
 def project(tmp_path: Path, *, git: bool) -> Path:
@@ -65,3 +67,20 @@ def test_uncommitted_changes_are_part_of_the_provenance(tmp_path: Path) -> None:
     assert len(provenance["commit"]) == 40
     assert "+LR = 3" in provenance["diff"]
     assert "numpy" in provenance["packages"]
+
+
+def test_code_of_a_folder_without_the_entry_is_refused_and_the_launched_code_stays(study: Study, tmp_path: Path) -> None:
+    study.launch(1)
+    before = study.grid.settings
+    with pytest.raises(EntryError, match="there is no module study"):
+        renew_code(study.grid, project(tmp_path, git=False))
+    assert study.grid.settings == before
+
+
+def test_code_of_a_folder_that_holds_the_entry_is_used_from_now_on(study: Study, tmp_path: Path) -> None:
+    study.launch(1)
+    moved = project(tmp_path, git=False)
+    (moved / "src" / "study.py").write_text("def train(config, run): ...\n")
+    renew_code(study.grid, moved)
+    assert study.grid.settings is not None
+    assert study.grid.settings.cwd == str(moved)

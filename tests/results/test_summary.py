@@ -83,6 +83,22 @@ def test_hostile_text_is_one_inert_cell(hostile: str) -> None:
     assert row["state"] == "completed"
 
 
+@pytest.mark.parametrize("formula", ["=cmd()", "+1", "-1+1", "@SUM(A1)"])
+def test_the_guard_against_formulas_is_for_spreadsheets_only(formula: str) -> None:
+    table = summarise([pair(1, 0.5, name=formula)], SSIM)
+    for suffix in (".csv", ".tsv"):
+        assert f"'{formula}" in render(table, suffix)
+    assert f"| {formula} |" in render(table, ".md")
+    assert json.loads(render(table, ".json"))["rows"][0]["name"] == formula
+
+
+def test_markdown_writes_out_the_marks_that_could_fool_its_reader() -> None:
+    names = {"\u202ecba": "\\u202ecba", "a\x1b[31mb": "a\\x1b[31mb", "two\nlines": "two lines", "a|b": "a\\|b", "\u2066ü": "\\u2066ü"}
+    text = render(summarise([pair(place, 0.5, name=name) for place, name in enumerate(names)], SSIM), ".md")
+    assert [line.split(" | ")[1] for line in text.splitlines()[2:]] == list(names.values())
+    assert all(char.isprintable() or char == "\n" for char in text)
+
+
 def test_same_results_give_the_same_bytes_in_every_format() -> None:
     pairs = [pair(place, 0.1 * place, seed=place) for place in range(5)]
     for suffix in (".csv", ".tsv", ".json", ".md"):

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import errno
 import os
+import resource
+from collections.abc import Iterator
+from contextlib import contextmanager
 from multiprocessing import get_context
 from pathlib import Path
 
@@ -12,7 +15,7 @@ import pytest
 
 from orchestrator.store import files
 from orchestrator.store.errors import StoreError
-from orchestrator.store.files import Journal, create_exclusive, move_into, read_json, read_lines, write_atomic
+from orchestrator.store.files import Journal, create_exclusive, move_into, read_json, read_lines, read_whole, write_atomic
 
 ODD_NAME = "a folder with 'quotes' and $(spaces)"
 
@@ -81,11 +84,52 @@ def test_journal_cut_off_at_any_byte_gives_its_whole_lines_and_can_be_continued(
         assert [line["n"] for line in read_lines(path, msgspec.json.decode)] == [*read, 99]
 
 
-def test_damage_inside_a_journal_is_reported_with_file_and_line(folder: Path) -> None:
+def test_nested_line_cut_off_at_any_byte_is_passed_over_when_the_journal_goes_on(folder: Path) -> None:
     path = folder / "ledger.jsonl"
-    path.write_bytes(b'{"n": 0}\n{"n": oops}\n{"n": 2}\n{"n": 3}\n')
+    line = b'{"n": [1, [2]], "m": {"a": {"b": 3}}, "k": [{"c": 4}]}'
+    for cut in range(1, len(line)):
+        path.write_bytes(line[:cut] + b'\n{"n": 5}\n{"n": 6}\n')
+        assert [read["n"] for read in read_lines(path, msgspec.json.decode)] == [5, 6]
+
+
+@pytest.mark.parametrize("damaged", [b'{"n": oops}', b'{"n": 1}}', b"[1, 2", b"oops"])
+def test_damage_inside_a_journal_is_reported_with_file_and_line(folder: Path, damaged: bytes) -> None:
+    path = folder / "ledger.jsonl"
+    path.write_bytes(b'{"n": 0}\n' + damaged + b'\n{"n": 2}\n{"n": 3}\n')
     with pytest.raises(StoreError, match=rf"{path.name}:2: this line is damaged"):
         list(read_lines(path, msgspec.json.decode))
+
+
+@contextmanager
+def room_for(size: int) -> Iterator[None]:
+    """Let files grow to this size [bytes] and no further, as on a disk that is nearly full."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (size, hard))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+
+
+def test_line_that_a_filling_disk_takes_a_part_of_is_an_error_and_the_journal_can_be_continued(folder: Path) -> None:
+    path = folder / "ledger.jsonl"
+    journal = Journal(path)
+    with room_for(20), pytest.raises(OSError, match="File too large"):
+        journal.append({"n": 0}, {"n": "more than the disk has room for"})
+    journal.close()
+    assert path.stat().st_size == 20
+    again = Journal(path)
+    again.append({"n": 1})
+    again.close()
+    assert [line["n"] for line in read_lines(path, msgspec.json.decode)] == [0, 1]
+
+
+def test_file_that_comes_in_small_parts_is_read_as_a_whole(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = folder / "ledger.jsonl"
+    path.write_bytes(b"0123456789")
+    read = os.read
+    monkeypatch.setattr(os, "read", lambda descriptor, size: read(descriptor, min(size, 3)))
+    assert read_whole(path) == b"0123456789"
 
 
 @pytest.mark.parametrize("content", [b"", b'{"a": ', b"\0\0\0\0", None])

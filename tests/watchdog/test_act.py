@@ -5,11 +5,13 @@ from __future__ import annotations
 import pytest
 
 from orchestrator.cluster.scheduler import TaskState
-from orchestrator.store.errors import Busy
+from orchestrator.store.errors import Busy, SubmitRefused
 from orchestrator.store.states import Cause, State
 from orchestrator.watchdog.act import cancel, plan_submittal, submit
+from orchestrator.watchdog.policy import REFUSED_WAIT_S
 from orchestrator.watchdog.watch import record_under
 from orchestrator.worker.claim import read_wish
+from tests.watchdog.stand_in import Answer
 from tests.watchdog.study import Study
 
 PACKED = ["pack: {per_task: 2}"]
@@ -121,3 +123,15 @@ def test_resources_that_a_person_changed_hold_for_later_tries_as_well(study: Stu
     study.lose(1)
     study.watch()
     assert [request.resources.mem_gb for request in study.scheduler.requests] == [2.0, 64.0, 64.0]
+
+
+def test_resources_that_the_scheduler_refused_do_not_hold_for_later_tries(study: Study) -> None:
+    study.launch(1)
+    study.lose(1)
+    study.scheduler.on_submit = Answer.NO
+    with pytest.raises(SubmitRefused):
+        submit_again(study, 1, mem_gb=999.0)
+    study.scheduler.on_submit = Answer.YES
+    study.clock.now += REFUSED_WAIT_S
+    study.watch()
+    assert [request.resources.mem_gb for request in study.scheduler.requests] == [2.0, 999.0, 2.0]

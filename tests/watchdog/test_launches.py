@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
+import pytest
+
 from orchestrator.cli.watch import is_open
 from orchestrator.store.states import State
 from orchestrator.watchdog.proposal import expand_only
+from orchestrator.worker.starting import read_manifest
 from tests.watchdog.study import Study
 
 
@@ -70,6 +75,51 @@ def test_launch_submits_what_was_only_expanded_before(study: Study) -> None:
     watched = study.watch()
     assert study.submitted() == [[1], [2]]
     assert is_open(study.grid, watched.look.records)
+
+
+@pytest.fixture
+def shorter(study: Study) -> Study:
+    """A study of three runs that go out one after the other, of which an expand since the launch leaves out the last."""
+    study.scheduler.max_array_size = 1
+    study.more = ["resources: {max_parallel: 1}"]
+    study.launch(1, 2, 3)
+    expand_only(study.draft(1, 2))
+    return study
+
+
+def test_what_was_launched_goes_on_though_a_file_without_it_was_expanded_since(shorter: Study) -> None:
+    for seed in (1, 2):
+        shorter.finish(seed)
+        shorter.watch()
+    assert shorter.submitted() == [[1], [2], [3]]
+    assert shorter.records.orphans == set()
+
+
+def test_launch_of_a_file_that_was_expanded_before_leaves_out_what_the_file_leaves_out(shorter: Study) -> None:
+    shorter.launch(1, 2)
+    for seed in (1, 2):
+        shorter.finish(seed)
+        shorter.watch()
+    assert shorter.submitted() == [[1], [2]]
+    assert shorter.records.orphans == {shorter.manifest(3).id}
+
+
+def test_workers_read_the_truth_after_a_launch_that_was_killed_between_it_and_the_folders_of_runs(study: Study) -> None:
+    def die(file: Path) -> None:
+        raise KeyboardInterrupt
+
+    study.more = ["config: {micro: 4}", "runtime: [micro]"]
+    study.launch(1)
+    study.lose(1)
+    study.more = ["config: {micro: 8}", "runtime: [micro]", "resources: {mem_gb: 8}"]
+    run_id = study.manifest(1).id
+    study.at_next("write", study.paths.run(run_id).dir, die)
+    with pytest.raises(KeyboardInterrupt):
+        study.launch(1)
+    study.launch(1)
+    manifest = read_manifest(study.paths, run_id)
+    assert manifest is not None and (manifest.config["micro"], manifest.resources.mem_gb) == (8, 8.0)
+    assert manifest == study.grid.manifests[run_id]
 
 
 def test_launch_with_nothing_to_submit_still_makes_its_file_the_one_that_counts(study: Study) -> None:

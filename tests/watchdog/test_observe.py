@@ -9,9 +9,9 @@ from orchestrator.cluster.scheduler import Snapshot, TaskRow, TaskState
 from orchestrator.store.events import Changed, Ended, Intent, LedgerEvent, Recalled, Started, Submitted
 from orchestrator.store.records import Records
 from orchestrator.store.states import Cause, State
-from orchestrator.worker.journals import Journals
 from orchestrator.watchdog.observe import Absences, Patience, Proven, bad_end_of, blocked_by_prepare, observe
 from orchestrator.watchdog.policy import MAX_INTERRUPTIONS, decide, held_runs
+from orchestrator.worker.journals import Journals
 
 RUN = "0123456789abcdef"
 PATIENCE = Patience(settle_s=10, absent_s=30)

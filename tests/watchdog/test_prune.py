@@ -3,11 +3,16 @@
 from __future__ import annotations
 
 import os
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 
+import msgspec
 import pytest
+from click.testing import CliRunner
 
+from orchestrator.cli.options import Target
+from orchestrator.cli.prune import command
 from orchestrator.cluster.scheduler import Snapshot, TaskRow, TaskState
 from orchestrator.launch.opened import OpenGrid
 from orchestrator.store import files
@@ -16,6 +21,7 @@ from orchestrator.store.layout import GridPaths
 from orchestrator.store.ledger import read_records, take_pen
 from orchestrator.store.states import State
 from orchestrator.watchdog.prune import prune, restore
+from tests.watchdog.study import Study
 
 RUN = "0123456789abcdef"
 QUIET = Snapshot(taken_at=9.0, queue_ok=True, accounting_ok=True, tasks={})
@@ -126,6 +132,31 @@ def test_run_whose_task_lives_on_is_kept(grid: OpenGrid) -> None:
     task = TaskRow(token="t1", job_id="7", index=0, state=TaskState.RUNNING, word="RUNNING")
     lives = Snapshot(taken_at=9.0, queue_ok=True, accounting_ok=True, tasks={"t1": {0: task}})
     assert "still lives" in pruned(grid, lives)[0]
+
+
+def test_run_is_kept_while_the_scheduler_does_not_say_whether_its_task_lives(grid: OpenGrid) -> None:
+    silent = msgspec.structs.replace(QUIET, queue_ok=False)
+    assert "the scheduler does not say" in pruned(grid, silent)[0]
+    assert (state(grid), folders(grid)) == (State.FAILED, (True, False))
+
+
+def test_prune_asks_about_the_task_of_a_run_that_has_ended_for_us(study: Study, monkeypatch: pytest.MonkeyPatch) -> None:
+    study.launch(1)
+    with study.pen() as pen:
+        pen.write(Changed(at=1.0, run=study.manifest(1).id, state=State.CANCELLED))  # and the scancel failed
+    monkeypatch.setattr(Target, "open", lambda target: (study.grid, study.site))
+    done = CliRunner().invoke(command, ["g", "--state", "cancelled", "--yes"])
+    assert "still lives" in done.output
+    assert study.states(1) == [State.CANCELLED]
+
+
+def test_run_without_files_is_not_restored(grid: OpenGrid) -> None:
+    assert pruned(grid) == []
+    shutil.rmtree(grid.paths.trash)
+    with take_pen(grid.paths) as pen:
+        [refused] = restore(pen, [RUN], by="me")
+    assert "nothing to bring back" in refused
+    assert state(grid) is State.PRUNED
 
 
 def test_blocked_run_that_was_pruned_is_blocked_again_after_restore(grid: OpenGrid) -> None:

@@ -6,14 +6,16 @@ import msgspec
 import pytest
 
 from orchestrator.cli.watch import is_open
-from orchestrator.cluster.scheduler import TaskState
+from orchestrator.cluster.scheduler import Accepted, ArrayRequest, TaskState
 from orchestrator.store.errors import Busy, SubmitRefused
 from orchestrator.store.events import Decided, Intent, Submitted
+from orchestrator.store.files import read_lines
 from orchestrator.store.ledger import read_events
 from orchestrator.store.records import WATCH
 from orchestrator.store.states import Cause, State
 from orchestrator.watchdog.policy import MAX_INTERRUPTIONS
 from orchestrator.watchdog.watch import FRESH_S
+from orchestrator.worker.submission import decode_row
 from tests.watchdog.stand_in import Answer
 from tests.watchdog.study import Study
 
@@ -69,6 +71,26 @@ def test_interrupted_run_whose_task_lives_is_left_to_the_scheduler_until_the_tas
     study.scheduler.move(study.job_of(1), state=TaskState.ENDED, word="PREEMPTED")
     study.watch()
     assert study.submitted() == [[1], [1]]
+
+
+def test_interrupted_run_that_an_edit_left_out_is_left_alone(study: Study) -> None:
+    study.launch(1, 2)
+    study.launch(2)
+    study.lose(1)
+    watched = study.watch()
+    assert (watched.told, study.submitted(), study.states(1)) == ((), [[1, 2]], [State.INTERRUPTED])
+
+
+def test_run_resumes_from_its_newest_whole_checkpoint_and_not_from_one_that_was_still_written_aside(study: Study) -> None:
+    study.launch(1)
+    for name in ("last.pt", ".last.pt.aside"):
+        checkpoint = study.paths.run(study.record(1).id).attempt(study.record(1).attempt).checkpoint
+        checkpoint.mkdir(parents=True)
+        (checkpoint / name).write_bytes(b"weights")
+        study.lose(1)
+        study.watch()
+    table = study.paths.submission(study.record(1).token).table
+    assert [(row.attempt, row.resume) for row in read_lines(table, decode_row)] == [(3, "attempt-1")]
 
 
 def test_failed_run_is_left_to_a_person(study: Study) -> None:
@@ -153,6 +175,27 @@ def test_after_a_success_the_next_refusal_waits_a_minute_only(study: Study) -> N
     study.clock.now += WAITS[0]
     study.watch()
     assert study.submitted() == [[1], [1]]
+
+
+def test_class_that_is_refused_for_ever_holds_up_no_other(study: Study) -> None:
+    study.more = ["resources: {mem_gb: {by: seed, 1: 900, 2: 4}}"]
+    take = study.scheduler.submit
+
+    def submit(request: ArrayRequest) -> Accepted:
+        study.scheduler.on_submit = Answer.NO if request.resources.mem_gb > 100 else Answer.YES
+        return take(request)
+
+    study.scheduler.submit = submit
+    with pytest.raises(SubmitRefused):
+        study.launch(1, 2)
+    for wait_s in WAITS:
+        study.clock.now += wait_s
+        with pytest.raises(SubmitRefused):
+            study.watch()
+    study.lose(2)
+    study.clock.now += 1
+    study.watch()
+    assert study.submitted() == [[2], [2]]
 
 
 def test_person_s_launch_does_not_wait_after_a_refusal(study: Study) -> None:

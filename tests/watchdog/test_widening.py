@@ -6,7 +6,8 @@ import pytest
 
 from orchestrator.cluster.scheduler import TaskState
 from orchestrator.store.errors import Busy
-from orchestrator.store.events import Throttled
+from orchestrator.store.events import Recalled, Throttled
+from orchestrator.store.ledger import read_events
 from orchestrator.store.records import SubmissionRecord
 from orchestrator.store.states import State
 from orchestrator.watchdog.act import cancel
@@ -117,6 +118,34 @@ def test_run_that_was_taken_out_is_submitted_anew_when_its_task_is_gone(fixed: S
     fixed.watch()
     assert fixed.submitted() == [[1, 2, 3], [4, 5, 6], [6]]
     assert (fixed.record(6).attempt, fixed.record(6).interruptions) == (2, 0)
+
+
+def recalls(study: Study) -> list[tuple[int, ...]]:
+    """Return the rows of each recall that the ledger holds."""
+    return [event.rows for event in read_events(study.paths) if isinstance(event, Recalled)]
+
+
+def test_task_that_was_taken_out_and_stays_in_the_queue_is_cancelled_again_and_nothing_else_is_moved_meanwhile(fixed: Study) -> None:
+    fixed.watch()
+    for _ in range(2):
+        watched = fixed.watch()
+        assert (watched.told, watched.look.events) == ((), ())
+    assert fixed.scheduler.cancelled == [("2", 2)] * 3
+    assert recalls(fixed) == [(2,)]
+    assert fixed.states(5, 6) == [State.QUEUED, State.PLANNED]
+
+
+def test_round_that_was_killed_before_its_scancel_is_finished_by_the_next(fixed: Study) -> None:
+    def die() -> None:
+        raise KeyboardInterrupt
+
+    fixed.scheduler.before_act = die
+    with pytest.raises(KeyboardInterrupt):
+        fixed.watch()
+    assert (recalls(fixed), fixed.scheduler.cancelled) == ([(2,)], [])
+    fixed.scheduler.before_act = lambda: None
+    fixed.watch()
+    assert (recalls(fixed), fixed.scheduler.cancelled) == ([(2,)], [("2", 2)])
 
 
 def test_run_that_was_quicker_than_its_recall_keeps_its_place(fixed: Study) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 
 import msgspec
@@ -62,3 +63,8 @@ def test_a_success_without_that_result_is_no_news(grid: GridPaths, proof: bytes 
         grid.run(RUN).attempt(1).result.write_bytes(proof)
     write_journal(grid, ARRIVED, STARTED, COMPLETED)
     assert read_journals(grid, queued()).events == (STARTED,)
+
+
+def test_a_submission_whose_folder_was_removed_tells_nothing(grid: GridPaths) -> None:
+    shutil.rmtree(grid.submission("t1").dir)
+    assert read_journals(grid, queued()).events == ()
