@@ -21,7 +21,7 @@ from orchestrator.grid.schema import Schema, load_schema
 from orchestrator.grid.spec import Spec, read_spec
 from orchestrator.launch.adopt import NeedResolver
 from orchestrator.launch.opened import OpenGrid
-from orchestrator.store.errors import InputError, RunFailed
+from orchestrator.store.errors import InputError, RunFailed, told_at
 from orchestrator.store.files import make_dir, read_json, write_atomic
 from orchestrator.store.layout import GridPaths, grid_paths
 from orchestrator.worker.prepare import ensure
@@ -63,7 +63,8 @@ def choose(wanted: Wanted, project: Path) -> Chosen:
 def _first_point(wanted: Wanted, search: tuple[str, ...]) -> Chosen:
     spec = read_spec(Path(wanted.target), variant=wanted.variant, overrides=wanted.overrides)
     if spec.entry:
-        find_entry(spec.entry, search)
+        with told_at(spec.place("entry")):
+            find_entry(spec.entry, search)
     building = build_manifests(spec, schema=_schema(spec, search), version=0, resolve_need=NeedResolver(wanted.runs))
     first = next(iter(building))
     if isinstance(first, Waiting):
@@ -94,7 +95,10 @@ def _of_grid(path: Path) -> Chosen:
 
 
 def _schema(spec: Spec | None, search: tuple[str, ...]) -> Schema | None:
-    return load_schema(spec.schema, search) if spec is not None and spec.schema else None
+    if spec is None or not spec.schema:
+        return None
+    with told_at(spec.place("schema")):
+        return load_schema(spec.schema, search)
 
 
 def _with(chosen: Chosen, overrides: tuple[str, ...], search: tuple[str, ...]) -> Chosen:

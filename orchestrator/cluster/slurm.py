@@ -16,7 +16,7 @@ import msgspec
 from orchestrator.cluster.command import FORMATS, Answer, Running, clean_environment, run_command
 from orchestrator.cluster.facts import site_facts
 from orchestrator.cluster.merge import merge
-from orchestrator.cluster.options import grant
+from orchestrator.cluster.options import grant, origins
 from orchestrator.cluster.profile import Profile
 from orchestrator.cluster.reply import is_no, judge
 from orchestrator.cluster.resources import Resources
@@ -95,7 +95,7 @@ class SlurmScheduler:
 
         def call(argv: Sequence[str]) -> Answer:
             answer = run_command(argv, environment=self._environment, deadline_s=_SBATCH_S)
-            if problem := judge(answer, token=request.token):
+            if problem := judge(answer, token=request.token, asked=origins(self.profile, request.resources)):
                 raise problem
             return answer
 

@@ -120,7 +120,9 @@ class NeedResolver:
             attempt = attempt_name(last.number, last.restart)
         folder = GridPaths(self._runs / grid).run(record.id).dir / attempt / "checkpoint"
         if not folder.is_dir():
-            raise InputError(f"needs: run {record.id} of grid '{grid}' left no checkpoint; {folder} does not exist.")
+            raise InputError(
+                f"needs: run {record.id} of grid '{grid}' left no checkpoint; {folder} does not exist. Choose another with where:."
+            )
         path, kept = str(folder.relative_to(self._runs)), self._kept.get((grid, record.id))
         if kept is not None and kept.path == path:
             return kept

@@ -12,11 +12,11 @@ from orchestrator.grid.build import PrepareCommand, Waiting, build_manifests, ch
 from orchestrator.grid.entry import find_entry
 from orchestrator.grid.freeze import frozen_text
 from orchestrator.grid.manifest import Manifest, read_manifests
-from orchestrator.grid.schema import load_schema
+from orchestrator.grid.schema import Schema, load_schema
 from orchestrator.grid.spec import Spec, read_spec
 from orchestrator.launch.adopt import NeedResolver
 from orchestrator.launch.plan import Sorted, sort_runs
-from orchestrator.store.errors import LaunchConflict
+from orchestrator.store.errors import LaunchConflict, told_at
 from orchestrator.store.events import Applied
 from orchestrator.store.files import Journal, make_dir, write_atomic, write_plain
 from orchestrator.store.layout import GridPaths, grid_paths
@@ -54,8 +54,7 @@ def make_draft(spec: Spec, runs: Path, *, project: Path, accept_defaults: bool =
     `project` is the folder whose modules entry and schema are resolved in.
     """
     search = [str(project), str(project / "src")]
-    schema = load_schema(spec.schema, search) if spec.schema else None
-    notes = _foreign_entry(spec.entry, find_entry(spec.entry, search), project) if spec.entry else ()
+    schema, notes = _find_schema(spec, search), _find_entry(spec, search, project)
     paths = grid_paths(runs, spec.name, spec.variant)
     kept = read_manifests(paths.manifest)
     text = frozen_text(spec)
@@ -101,6 +100,21 @@ def _of_version(manifest: Manifest, kept: Manifest | None, version: int) -> Mani
     """Return the manifest with the version that first asked for the run."""
     first = kept.version if kept is not None else version
     return manifest if manifest.version == first else msgspec.structs.replace(manifest, version=first)
+
+
+def _find_schema(spec: Spec, search: list[str]) -> Schema | None:
+    if not spec.schema:
+        return None
+    with told_at(spec.place("schema")):
+        return load_schema(spec.schema, search)
+
+
+def _find_entry(spec: Spec, search: list[str], project: Path) -> tuple[str, ...]:
+    """Return what is worth knowing about the entry; raise EntryError where it is not there."""
+    if not spec.entry:
+        return ()
+    with told_at(spec.place("entry")):
+        return _foreign_entry(spec.entry, find_entry(spec.entry, search), project)
 
 
 def _foreign_entry(entry: str, file: Path, project: Path) -> tuple[str, ...]:

@@ -57,8 +57,12 @@ def propose(draft: Draft, site: Site, *, adopt: bool = True) -> Proposal:
     resources = {manifest.resources for manifest in draft.runs.to_submit}
     proposal = Proposal(draft=draft, plan=plan, site=site, adopt=adopt, notes=())
     for request in proposal.requests(Path.cwd())[:1]:
-        site.scheduler.preview(request)  # refuses what cannot enter a script, before anything is written
-    notes = {note for one in sorted(resources, key=str) for note in site.scheduler.check(one)}
+        with draft.spec.telling(request.resources):
+            site.scheduler.preview(request)  # refuses what cannot enter a script, before anything is written
+    notes: set[str] = set()
+    for one in sorted(resources, key=str):
+        with draft.spec.telling(one):
+            notes.update(site.scheduler.check(one))
     return replace(proposal, notes=(*draft.notes, *sorted(notes)))
 
 

@@ -29,11 +29,11 @@ GRIDS = [
     ("every point excluded", "entry: trial:quick\ngrid: {x: [1]}\nexclude: [{x: 1}]", ["g.yaml:4:", "{'x': 1}", "drops 1", "Narrow"]),
     ("empty axis", "entry: trial:quick\ngrid: {x: []}", ["g.yaml:3:", "grid.x", "[]"]),
     ("zip of unequal lengths", "entry: trial:quick\nzip: [{a: [1, 2], b: [1]}]", ["g.yaml:3:", "a has 2, b has 1"]),
-    ("module that cannot be found", "entry: nowhere:train", ["nowhere", "Check the spelling"]),
-    ("function that cannot be found", "entry: trial:quik", ["trial.py", "quik", "Did you mean quick?"]),
+    ("module that cannot be found", "entry: nowhere:train", ["g.yaml:2:", "nowhere", "Check the spelling"]),
+    ("function that cannot be found", "entry: trial:quik", ["g.yaml:2:", "trial.py", "quik", "Did you mean quick?"]),
     ("entry that cannot be parsed", "entry: broken:train", ["broken.py:2", "Mend the file"]),
     ("config that the schema refuses", "entry: trial:quick\nschema: schema:Config\nconfig: {x: much}", ["g.yaml:4:", "x", "much", "int"]),
-    ("schema that cannot be found", "entry: trial:quick\nschema: schema:Confg", ["schema", "Confg", "Did you mean Config?"]),
+    ("schema that cannot be found", "entry: trial:quick\nschema: schema:Confg", ["g.yaml:3:", "schema", "Confg", "Did you mean Config?"]),
     ("base file that is not there", "entry: trial:quick\nconfig: [base.yaml]", ["g.yaml:3:", "base.yaml", "cannot be read"]),
     ("absurd count", "entry: trial:quick\ngrid: {a: {range: [0, 10000]}, b: {range: [0, 10000]}}", ["100,000,000", "g.yaml"]),
     ("unknown variant", "entry: trial:quick\nvariants: {smoke: {}}", ["nonsense", "Known: smoke"]),
@@ -162,7 +162,7 @@ def test_memory_that_no_node_has_is_refused_before_anything_is_written(project: 
     grid = project.grid("quick", "config: {x: 1}\nvariants: {big: {resources: {mem_gb: 9000}}}")
     before = project.tree()
     done = project.run("launch", grid, "--variant", "big", "--profile", "slurm-cpu", "--yes")
-    assert_refused(done, 2, ["9000", "mem_gb"])
+    assert_refused(done, 2, ["g.yaml:", "9000", "mem_gb"])
     assert project.tree() == before
 
 
