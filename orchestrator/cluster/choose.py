@@ -5,9 +5,8 @@ from __future__ import annotations
 import shutil
 from pathlib import Path
 
-from orchestrator.cluster.local import LocalScheduler
 from orchestrator.cluster.profile import Profile
-from orchestrator.cluster.slurm import SlurmScheduler
+from orchestrator.cluster.scheduler import Scheduler
 
 SLURM_DEFAULT = "slurm-gpu"
 LOCAL_DEFAULT = "local"
@@ -18,8 +17,12 @@ def default_profile_name() -> str:
     return SLURM_DEFAULT if shutil.which("sbatch") else LOCAL_DEFAULT
 
 
-def open_scheduler(profile: Profile, *, submissions: Path) -> SlurmScheduler | LocalScheduler:
-    """Return the scheduler that the profile names. submissions: the folder of the grid's submissions, by token."""
+def open_scheduler(profile: Profile, *, submissions: Path) -> Scheduler:
+    """Return the scheduler that the profile names; the other is not imported. submissions: the submissions' folders, by token."""
     if profile.scheduler == "local":
+        from orchestrator.cluster.local import LocalScheduler
+
         return LocalScheduler(profile, submissions)
+    from orchestrator.cluster.slurm import SlurmScheduler
+
     return SlurmScheduler(profile)

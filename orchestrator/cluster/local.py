@@ -17,11 +17,12 @@ from typing import TYPE_CHECKING
 import psutil
 
 from orchestrator.cluster.command import clean_environment
+from orchestrator.cluster.job_ids import local_job_id, read_job_id
 from orchestrator.cluster.options import refuse_odd_text
 from orchestrator.cluster.profile import Profile
 from orchestrator.cluster.resources import Resources
 from orchestrator.cluster.scheduler import Accepted, ArrayRequest, Fact, Limits, Snapshot, TaskRow, TaskState, Verdict
-from orchestrator.cluster.workers import INDEX_VARIABLE, identity_of, journalled_workers, live_workers, local_job_id, read_job_id
+from orchestrator.cluster.workers import INDEX_VARIABLE, identity_of, journalled_workers, live_workers
 from orchestrator.store.errors import SubmitRefused
 from orchestrator.store.process import is_alive
 

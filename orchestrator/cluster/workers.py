@@ -9,6 +9,7 @@ from pathlib import Path
 
 import psutil
 
+from orchestrator.cluster.job_ids import local_job_id, read_job_id
 from orchestrator.cluster.scheduler import TaskRow, TaskState
 from orchestrator.store.errors import StoreError
 from orchestrator.store.events import Arrived, JournalLine, Left, decode_journal_line
@@ -19,18 +20,6 @@ INDEX_VARIABLE = "MRSWEEP_INDEX"
 """Tells a local worker which of the submission's workers it is."""
 
 _JOURNAL = re.compile(r"worker-(\d+)(?:\.(\d+))?\.jsonl\Z")
-_JOB_ID = re.compile(r"local-(.+)-(\d+)\Z")
-
-
-def local_job_id(host: str, pid: int) -> str:
-    """Return the name of a local process among job ids."""
-    return f"local-{host}-{pid}"
-
-
-def read_job_id(job_id: str) -> tuple[str, int] | None:
-    """Return (host, pid) of a local job id, None for any other."""
-    match = _JOB_ID.match(job_id)
-    return (match[1], int(match[2])) if match else None
 
 
 def journalled_workers(folder: Path, token: str, notes: dict[str, None]) -> Iterator[TaskRow]:

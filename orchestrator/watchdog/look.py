@@ -10,9 +10,9 @@ from dataclasses import dataclass
 import msgspec
 
 from orchestrator.cluster.choose import default_profile_name, open_scheduler
+from orchestrator.cluster.job_ids import read_job_id
 from orchestrator.cluster.profile import Profile, load_profile
 from orchestrator.cluster.scheduler import Scheduler, Snapshot
-from orchestrator.cluster.workers import read_job_id
 from orchestrator.launch.commit import PREPARE
 from orchestrator.launch.opened import OpenGrid
 from orchestrator.store.errors import LaunchConflict
