@@ -23,15 +23,18 @@ resources: {{gpus: 0, mem_gb: {mem}, time_min: 10, max_parallel: {most}}}
 FOUR_CLASSES = "{by: class, 1: 0.1, 2: 0.12, 3: 0.14, 4: 0.16}"
 LOOK_S = 5.0
 """Between two looks at whether all is done; each folds thousands of runs, on the cores that the runs want."""
-HOLDS = {"RUNNING", "COMPLETING", "CONFIGURING"}
-"""States in which a task holds resources."""
+RUNS = {"RUNNING", "CONFIGURING"}
+HOLDS = RUNS | {"COMPLETING"}
+"""States in which a task holds resources; one that completes leaves its slot to the next, and its node a moment later."""
 
 
 class Sample(NamedTuple):
     """One look at the queue."""
 
+    running: int
+    """Tasks of the grid that run: what max_parallel bounds, and Slurm's own throttle counts."""
     held: int
-    """Tasks of the grid that hold resources."""
+    """Those, and tasks whose run has ended while their node cleans up after them."""
     waiting: int
     """Its tasks in the queue that wait."""
 
@@ -57,11 +60,12 @@ class Sampler:
     def _sample(self) -> None:
         while not self._over.wait(1.0):
             states = [state for _, _, state in self._project.queue()]
-            self.samples.append(Sample(sum(state in HOLDS for state in states), states.count("PENDING")))
+            running, held = (sum(state in which for state in states) for which in (RUNS, HOLDS))
+            self.samples.append(Sample(running, held, states.count("PENDING")))
 
     def most(self) -> int:
-        """Return the largest number of tasks that ever held resources."""
-        return max(sample.held for sample in self.samples)
+        """Return the largest number of tasks that ever ran at once."""
+        return max(sample.running for sample in self.samples)
 
     def occupancy(self, most: int) -> float:
         """Return how much of `most` was in use while runs waited: the mean from the first full sample to the last with a waiting task."""
