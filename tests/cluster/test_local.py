@@ -153,6 +153,7 @@ def test_workers_survive_the_end_of_the_terminal(place):
     pid, terminal = pty.fork()
     if pid == 0:
         with contextlib.suppress(BaseException):
+            signal.signal(signal.SIGHUP, signal.SIG_DFL)  # whoever runs these tests may have chosen to outlive the terminal (nohup)
             program = LAUNCH.format(root=str(ROOT)) + "\nimport time; time.sleep(60)"
             os.execv(sys.executable, [sys.executable, "-c", program, str(place.submissions)])
         os._exit(1)
