@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Iterator, Mapping
+import time
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
+from typing import TypeVar
 
 import psutil
 
@@ -18,6 +20,11 @@ from orchestrator.store.process import Identity, boot_id, identify, is_alive, is
 
 INDEX_VARIABLE = "MRSWEEP_INDEX"
 """Tells a local worker which of the submission's workers it is."""
+
+_LOADING_S, _LOADING_LOOKS = 0.1, 20
+"""How long, and how often, a process without arguments is looked at: it may be about to get them."""
+
+T = TypeVar("T")
 
 _JOURNAL = re.compile(r"worker-(\d+)(?:\.(\d+))?\.jsonl\Z")
 
@@ -97,13 +104,28 @@ def _session_leaders() -> Iterator[psutil.Process]:
 def _task_of(process: psutil.Process, folders: Mapping[str, Path]) -> Iterator[tuple[str, int]]:
     """Yield token and index of a worker; the whole path must fit: another runs folder may hold a submission of the same name."""
     try:
-        named = {name: Path(argument) for argument in process.cmdline() if (name := Path(argument).name) in folders}
+        arguments = _once_begun(process, process.cmdline)
+        named = {name: Path(argument) for argument in arguments if (name := Path(argument).name) in folders}
         token = next((name for name, folder in named.items() if folder == folders[name]), None)
-        index = process.environ().get(INDEX_VARIABLE, "") if token else ""
+        index = _once_begun(process, process.environ).get(INDEX_VARIABLE, "") if token else ""
     except (psutil.Error, OSError):
         return
     if token and index.isdigit():
         yield token, int(index)
+
+
+def _once_begun(process: psutil.Process, read: Callable[[], T]) -> T:
+    """Return what /proc says of a process, when it says anything.
+
+    A program that is just being loaded has neither arguments nor environment for a moment, though whoever started it
+    was told already that it began (execve(2) closes the files that are to be closed before it fills them in).
+    """
+    for _ in range(_LOADING_LOOKS):
+        found = read()
+        if found or process.status() == psutil.STATUS_ZOMBIE:
+            return found
+        time.sleep(_LOADING_S / _LOADING_LOOKS)
+    return read()
 
 
 def _live(token: str, index: int, process: psutil.Process) -> TaskRow:

@@ -9,6 +9,7 @@ import signal
 import subprocess
 import sys
 import time
+from collections import Counter
 from pathlib import Path
 
 import psutil
@@ -97,6 +98,19 @@ def test_a_second_submit_of_the_same_intent_starts_nobody_twice(place):
     other = Place(place.submissions)  # as after kill -9 of launch: nobody remembers
     assert other.scheduler.submit(other.request()) == first
     assert {row.job_id for row in other.rows().values()} == pids
+
+
+def test_a_worker_whose_program_is_just_being_loaded_is_found(place, monkeypatch):
+    """Popen has returned, and for a moment /proc shows neither arguments nor environment."""
+    place.scheduler.submit(place.request("silent"))
+    read, looks = psutil.Process.cmdline, Counter()
+
+    def cmdline(process):
+        looks[process.pid] += 1
+        return [] if looks[process.pid] == 1 else read(process)
+
+    monkeypatch.setattr(psutil.Process, "cmdline", cmdline)
+    assert place.words() == {0: "RUNNING", 1: "RUNNING"}
 
 
 def test_a_killed_worker_is_gone_and_not_completed(place):
