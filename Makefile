@@ -7,7 +7,7 @@ CLUSTER := tests/slurm/cluster.py
 RUNS := .venv/.installed-runs
 TESTS := .venv/.installed-tests
 
-.PHONY: help demo test test-slow check lint unit journeys slurm-packages slurm-up slurm-down bench clean
+.PHONY: help demo test test-slow check lint unit journeys slurm-packages slurm-up slurm-down faults soak bench clean
 .DEFAULT_GOAL := help
 
 help:  ## list the targets
@@ -49,6 +49,12 @@ slurm-up:  ## start the Slurm test cluster (root) and print its SLURM_CONF
 
 slurm-down:  ## stop it
 	@$(PYTHON) $(CLUSTER) down
+
+faults: $(TESTS)  ## how many failures are told apart, kill points and faults survived: the figures of docs/failures.md
+	@$(BIN)/python -m tests.faults
+
+soak: $(TESTS) slurm-packages  ## a thousand runs and a fault every few seconds on the Slurm test cluster, for twenty minutes and more
+	@$(BIN)/python -m tests.slurm.soak
 
 bench: $(TESTS)  ## measure speed on this machine
 	@$(BIN)/python -m benchmarks

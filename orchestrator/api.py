@@ -46,14 +46,14 @@ class Grid:
     def status(self, *, where: str = "") -> Overview:
         """Return how the grid stands: counts, time left, failures by cause, one line a run. Writes nothing."""
         opened = self._opened()
-        return take_picture(opened, site_of(opened, self.profile), Selection(where=where))
+        return take_picture(opened, site_of(opened, self.profile, reading=True), Selection(where=where))
 
     def results(self, *, where: str = "") -> pd.DataFrame:
         """Return the table that `mrsweep summary` writes, one row a run; a metric that diverged is NaN or infinite, as it was."""
         import pandas as pd
 
         opened = self._opened()
-        records = look(opened, site_of(opened, self.profile)).records
+        records = look(opened, site_of(opened, self.profile, reading=True)).records
         table = summarise(select(opened.manifests, records, Selection(where=where)), opened.spec.objective)
         rows = [[_value(row.get(column)) for column in table.columns] for row in table.rows]
         return pd.DataFrame(rows, columns=list(table.columns))

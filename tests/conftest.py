@@ -15,9 +15,11 @@ hypothesis.settings.load_profile("mrsweep")
 
 
 @pytest.fixture(autouse=True)
-def _no_slurm_of_the_caller(request: pytest.FixtureRequest) -> Iterator[None]:
-    """Hide SLURM_CONF, SBATCH_PARTITION and the like from a test that did not ask for the test cluster."""
+def _no_slurm_of_the_caller(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """Hide SLURM_CONF, SBATCH_PARTITION and the like from a test that asked for no cluster; each has a call budget of its own."""
     with pytest.MonkeyPatch.context() as patch:
+        for name in ("XDG_RUNTIME_DIR", "XDG_STATE_HOME"):
+            patch.setenv(name, str(tmp_path_factory.mktemp("state")))
         if not {"slurm", "slurm_alone"} & set(request.fixturenames):
             for key in [key for key in os.environ if key.startswith(SLURM_PREFIXES)]:
                 patch.delenv(key)

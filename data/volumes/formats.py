@@ -51,12 +51,32 @@ def open_file(path: Path) -> h5py.File:
         raise BadInput(f"{path}: cannot be read as HDF5 ({error}). Copy it again from its source.") from error
 
 
+def member(file: h5py.File, key: str) -> h5py.Dataset | h5py.Group:
+    """Return what `key` names in an open file, provided that it lies in that file.
+
+    A link, external storage or a virtual dataset would read other files of the user under this one's name.
+    """
+    try:
+        link = type(file.get(key, getlink=True)).__name__
+    except TypeError:  # a kind of link that h5py does not know
+        link = "of an unknown kind"
+    if link != "HardLink":
+        raise BadInput(
+            f"{file.filename}: key '{key}' is a link ({link}) and is not followed. Copy the data into the file (h5repack, h5copy)."
+        )
+    found = file[key]
+    if isinstance(found, h5py.Dataset) and (found.external or found.is_virtual):
+        kind = "a virtual dataset" if found.is_virtual else "stored in another file"
+        raise BadInput(f"{file.filename}: key '{key}' is {kind} and is not read. Copy the data into the file (h5repack, h5copy).")
+    return found
+
+
 def dataset(file: h5py.File, key: str, axes: tuple[str, ...]) -> h5py.Dataset:
-    """Return a dataset of an open file after checking that it exists and has these axes."""
-    if key not in file:
+    """Return a dataset of an open file after checking that it exists, lies in the file and has these axes."""
+    if file.get(key, getlink=True) is None:
         held = ", ".join(sorted(file)) or "nothing"
         raise BadInput(f"{file.filename}: key '{key}' is missing; the file holds {held}. A multi-coil file of fastMRI is needed.")
-    found = file[key]
+    found = member(file, key)
     if not isinstance(found, h5py.Dataset) or len(found.shape) != len(axes) or 0 in found.shape:
         shape = getattr(found, "shape", "a group")
         raise BadInput(
@@ -127,7 +147,7 @@ def _encoding(file: h5py.File) -> tuple[int, int, int]:
     """Return encodedSpace matrixSize y, and centre and maximum of kspace_encoding_step_1."""
     paths = ("encodedSpace/matrixSize/y", "encodingLimits/kspace_encoding_step_1/center", "encodingLimits/kspace_encoding_step_1/maximum")
     try:
-        root = ElementTree.fromstring(file["ismrmrd_header"][()])
+        root = ElementTree.fromstring(member(file, "ismrmrd_header")[()])
         found = [root.findtext("/".join(f"{{{HEADER_NAMESPACE}}}{tag}" for tag in f"encoding/{path}".split("/"))) for path in paths]
         encoded, center, last = (int(text) if text is not None else None for text in found)
     except (ElementTree.ParseError, ValueError, TypeError) as error:

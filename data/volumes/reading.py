@@ -10,7 +10,7 @@ import h5py
 import numpy as np
 from numpy.typing import NDArray
 
-from data.volumes.formats import open_file
+from data.volumes.formats import member, open_file
 
 MOST_OPEN = 16
 
@@ -28,7 +28,7 @@ class SliceReader:
 
     def read(self, path: Path, key: str, index: int) -> NDArray[np.generic]:
         """Return slice `index` of dataset `key`, an array of its own memory."""
-        return self._open(path)[key][index]
+        return member(self._open(path), key)[index]
 
     def close(self) -> None:
         """Close all handles of this process; the next read opens again."""

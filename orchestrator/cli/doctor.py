@@ -3,28 +3,32 @@
 from __future__ import annotations
 
 import os
-import shutil
 import sys
-import tempfile
+import textwrap
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 import click
 import msgspec
 
+from orchestrator.cli.main import one_line
 from orchestrator.cli.options import examples, json_option, profile_option, runs_option
-from orchestrator.cli.show import document, say, table
+from orchestrator.cli.show import count, document, say, terminal_width, warn
+from orchestrator.cluster.runs_folder import folder_facts
 from orchestrator.cluster.scheduler import Fact, Verdict
-from orchestrator.store.errors import ClusterError, StoreError
-from orchestrator.store.files import create_exclusive, make_dir, write_atomic
+from orchestrator.store.errors import ClusterError
 from orchestrator.store.layout import GridPaths
-from orchestrator.watchdog.look import open_site
+from orchestrator.watchdog.look import Site, open_site
+from orchestrator.watchdog.site_check import probe
 
-NETWORK = ("nfs", "nfs4", "lustre", "gpfs", "beegfs", "ceph", "cifs", "fuse.sshfs")
+NAME_WIDTH = 22
+WIDEST = 120
 
 _EXAMPLES = examples(
     """
 mrsweep doctor
 mrsweep doctor --profile slurm-gpu --runs /scratch/me/runs
+mrsweep doctor --probe                also asks a node, by a job of a minute
 """
 )
 
@@ -33,75 +37,56 @@ mrsweep doctor --profile slurm-gpu --runs /scratch/me/runs
 @runs_option
 @profile_option
 @json_option
-def command(runs: Path, *, profile: str | None, as_json: bool) -> None:
+@click.option("--probe", "asks_node", is_flag=True, help="Also send a job of a minute to a node, and try the runs folder from both sides.")
+@click.option(
+    "--wait", "wait_min", type=click.FloatRange(min=0.1), default=10, show_default=True, help="Minutes until that job must start."
+)
+def command(runs: Path, *, profile: str | None, as_json: bool, asks_node: bool, wait_min: float) -> None:
     """Check scheduler, limits, accounting and the filesystem of the runs folder. Exits with 1 if something will not work."""
-    facts = [*_machine(), *_filesystem(runs), *_cluster(runs, profile)]
+    site = open_site(GridPaths(runs), profile)
+    facts = [*_machine(), *folder_facts(runs, site.profile), *_cluster(site)]
+    if asks_node:
+        facts += probe(runs, site.profile, patience_s=60 * wait_min, tell=warn)
     if as_json:
         document("doctor", facts=[msgspec.to_builtins(fact) for fact in facts])
     else:
-        table(["", "what", "found"], [(fact.verdict.value, fact.name, fact.value) for fact in facts], shrink={"found": 20})
-        for fact in facts:
-            if fact.advice:
-                say(f"{fact.name}: {fact.advice}")
+        for line in lines(facts, min(terminal_width(), WIDEST)):
+            click.echo(line)
+        say(_sum_up(facts))
     sys.exit(1 if any(fact.verdict is Verdict.BAD for fact in facts) else 0)
 
 
-def _machine() -> list[Fact]:
+def _machine() -> Iterator[Fact]:
     python = ".".join(map(str, sys.version_info[:3]))
-    return [Fact(name="python", value=f"{python}, {sys.executable}"), Fact(name="cores", value=str(os.cpu_count()))]
+    yield Fact(name="python", value=f"{python}, {sys.executable}")
+    yield Fact(name="cores", value=str(os.cpu_count()))
 
 
-def _cluster(runs: Path, profile_name: str | None) -> list[Fact]:
-    site = open_site(GridPaths(runs), profile_name)
-    facts = [Fact(name="profile", value=f"{site.profile.name} ({site.profile.path})")]
+def _cluster(site: Site) -> Iterator[Fact]:
+    yield Fact(name="profile", value=f"{site.profile.name} ({site.profile.path})")
     try:
-        return [*facts, *site.scheduler.facts()]
+        yield from site.scheduler.facts()
     except ClusterError as error:
         advice = f"{error} Is SLURM_CONF set, and the controller up?"
-        return [*facts, Fact(name="Slurm", value="does not answer", verdict=Verdict.BAD, advice=advice)]
+        yield Fact(name="Slurm", value="does not answer", verdict=Verdict.BAD, advice=advice)
 
 
-def _filesystem(runs: Path) -> list[Fact]:
-    """Try on the runs folder what the store relies on."""
-    try:
-        make_dir(runs)
-    except StoreError as error:
-        return [Fact(name="runs folder", value=str(runs), verdict=Verdict.BAD, advice=str(error))]
-    kind = _mount_kind(runs)
-    facts = [Fact(name="runs folder", value=f"{runs.absolute()} on {kind}")]
-    if kind in NETWORK:
-        advice = "New files may show up late between nodes; a worker waits visible_s of the profile for them."
-        facts.append(Fact(name="network filesystem", value=kind, verdict=Verdict.NOTE, advice=advice))
-    return [*facts, _try_writing(runs), _free_space(runs)]
+def lines(facts: Iterable[Fact], width: int) -> Iterator[str]:
+    """Yield the report: verdict, name and value, and below them the advice, none wider than `width`."""
+    for fact in facts:
+        head = f"  {fact.verdict.value:<6}{one_line(fact.name):<{NAME_WIDTH}}"
+        indent = " " * (8 + NAME_WIDTH)
+        yield from _wrap(fact.value or "-", width, f"{head} ", f"{indent} ")
+        if fact.advice:
+            yield from _wrap(fact.advice, width, f"{indent}   ", f"{indent}   ")
 
 
-def _try_writing(runs: Path) -> Fact:
-    try:
-        with tempfile.TemporaryDirectory(dir=runs, prefix=".doctor-") as folder:
-            write_atomic(Path(folder, "atomic"), b"1")
-            once, twice = (create_exclusive(Path(folder, "exclusive"), b"1") for _ in range(2))
-    except OSError as error:
-        advice = "Choose another folder with --runs DIR."
-        return Fact(name="atomic files", value=str(error.strerror), verdict=Verdict.BAD, advice=advice)
-    if once and not twice:
-        return Fact(name="atomic files", value="rename and exclusive creation work")
-    advice = "Two processes could write at once here; use another filesystem."
-    return Fact(name="atomic files", value="exclusive creation is not exclusive", verdict=Verdict.BAD, advice=advice)
+def _wrap(text: str, width: int, first: str, rest: str) -> list[str]:
+    return textwrap.wrap(one_line(text), width, initial_indent=first, subsequent_indent=rest, break_on_hyphens=False)
 
 
-def _free_space(runs: Path) -> Fact:
-    usage = shutil.disk_usage(runs)
-    low = usage.free < 0.05 * usage.total
-    advice = "Checkpoints will fill it; runs then fail as disk_full." if low else ""
-    return Fact(name="free space", value=f"{usage.free / 1e9:,.0f} GB", verdict=Verdict.NOTE if low else Verdict.OK, advice=advice)
-
-
-def _mount_kind(path: Path) -> str:
-    """Return the filesystem type of a path, from the longest mount point above it."""
-    target = str(path.absolute())
-    best, kind = "", "unknown"
-    for line in Path("/proc/mounts").read_text().splitlines():
-        point, found = line.split()[1:3]
-        if (target == point or target.startswith(point.rstrip("/") + "/")) and len(point) >= len(best):
-            best, kind = point, found
-    return kind
+def _sum_up(facts: Iterable[Fact]) -> str:
+    verdicts = [fact.verdict for fact in facts]
+    bad, notes = verdicts.count(Verdict.BAD), verdicts.count(Verdict.NOTE)
+    told = f"{count(notes, 'thing')} worth knowing" if notes else "nothing to note"
+    return f"{count(bad, 'thing')} will not work, {told}." if bad else f"All that grids need works, {told}."

@@ -16,6 +16,7 @@ from orchestrator.cli.options import (
     profile_option,
     runs_option,
     set_option,
+    user,
     variant_option,
     yes_option,
 )
@@ -28,8 +29,9 @@ from orchestrator.launch.plan import Plan
 from orchestrator.store.errors import ClusterError
 from orchestrator.store.ledger import check_usable
 from orchestrator.store.states import State
+from orchestrator.watchdog.janitor import check_place
 from orchestrator.watchdog.look import site_of
-from orchestrator.watchdog.proposal import Launched, Proposal, carry_out, propose
+from orchestrator.watchdog.proposal import Canary, Launched, Proposal, carry_out, propose
 
 LOCAL = "--profile local"
 
@@ -53,6 +55,10 @@ mrsweep launch grids/quickstart.yaml --variant smoke --set train.epochs=2 --yes
 @json_option
 @click.option("--no-adopt", is_flag=True, help="Compute runs that another grid has completed.")
 @click.option("--accept-defaults", is_flag=True, help="Keep runs that were started with other defaults.")
+@click.option("--canary", type=click.IntRange(min=1), default=None, metavar="K", help="The K most different runs go first.")
+@click.option("--canary-step", type=click.IntRange(min=0), metavar="N", help="The others follow at step N, not at the canaries' end.")
+@click.option("--janitor", is_flag=True, help="Let a tiny job on the cluster watch the grid; --canary brings it along.")
+@click.option("--resume", "resuming", is_flag=True, help="Let a paused grid go on, and runs that wait for canaries.")
 def command(
     grid: str,
     *,
@@ -65,6 +71,10 @@ def command(
     as_json: bool,
     no_adopt: bool,
     accept_defaults: bool,
+    canary: int | None,
+    canary_step: int | None,
+    janitor: bool,
+    resuming: bool,
 ) -> None:
     """Submit what is missing of a grid: new runs and interrupted ones. Expands the grid file first if needed."""
     project = Path.cwd()
@@ -75,10 +85,13 @@ def command(
         check_usable(place.paths)
     try:
         site = site_of(place, profile)
+        if janitor:
+            check_place(site)
         site.scheduler.ask_ahead()  # its answers come while the grid is expanded
         with waiting(f"expanding {grid}"):
             draft = make_draft(spec, runs, project=project, accept_defaults=accept_defaults)
-        proposal = propose(draft, site, adopt=not no_adopt)
+        first, by = Canary(count=canary or 0, step=canary_step), user() if resuming else ""
+        proposal = propose(draft, site, adopt=not no_adopt, canary=first, resume_by=by)
     except ClusterError as error:
         raise ClusterError(_with_way_out(str(error))) from error
     if not as_json:
@@ -92,7 +105,7 @@ def command(
     if proposal.plan.submitted:
         confirm(f"Submit {count(proposal.plan.submitted, 'run')}?", yes=yes)
     with waiting(f"submitting {count(proposal.plan.submitted, 'run')}"):
-        launched = carry_out(proposal, project)
+        launched = carry_out(proposal, project, resume_by=by, janitor=janitor or (bool(canary) and site.scheduler.name != "local"))
     if as_json:
         _document(launched.plan, draft.paths.name, tokens=launched.tokens)
         return
@@ -115,6 +128,7 @@ def _show(proposal: Proposal, project: Path, *, with_script: bool) -> None:
         ("adopted", len(plan.adopted), "completed by another grid (--no-adopt computes them)"),
         ("duplicate", plan.collapsed, "points with the id of another one"),
         ("orphan", len(sorted_runs.orphans), "on disk, no longer in the grid file; left alone"),
+        ("held", len(sorted_runs.behind), "follow when the canaries are through; watch lets them"),
     ]
     say(f"{draft.paths.name}: {draft.spec.question.splitlines()[0].removeprefix('Question: ') if draft.spec.question else 'no question'}")
     table(["", "runs", ""], [row for row in rows if row[1]])
@@ -138,7 +152,7 @@ def _kept(proposal: Proposal) -> str:
         word = proposal.draft.records.get(manifest.id).state.value
         counts[word] = counts.get(word, 0) + 1
     told = ", ".join(f"{count} {word}" for word, count in sorted(counts.items()))
-    hint = f"; submit failed ones again with: {advise(f'requeue {proposal.draft.paths.name}')}" if "failed" in counts else ""
+    hint = f" (again: {advise(f'requeue {proposal.draft.paths.name}')})" if "failed" in counts else ""
     return told + hint
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from codecs import getincrementaldecoder
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import NamedTuple
@@ -156,21 +157,22 @@ def tail(log: Path, lines: int | None) -> str:
         return ""
     with open(log, "rb") as stream:
         stream.seek(max(0, log.stat().st_size - TAIL_BYTES))
-        text = stream.read().decode(errors="replace")
+        text = stream.read(TAIL_BYTES).decode(errors="replace")
     return text if lines is None else "".join(text.splitlines(keepends=True)[-lines:])
 
 
 def follow_file(log: Path, is_over: Callable[[], bool], sleep: Callable[[float], None]) -> Iterator[str]:
-    """Yield what is added to a log, until it is over and read to its end."""
+    """Yield what is added to a log, piece by piece, until it is over and read to its end."""
     position = log.stat().st_size if log.exists() else 0
+    decoder = getincrementaldecoder("utf-8")(errors="replace")  # a piece may end within a character
     while True:
         over = is_over()
         with open(log, "rb") as stream:
             stream.seek(position)
-            piece = stream.read()
+            piece = stream.read(TAIL_BYTES)
         position += len(piece)
         if piece:
-            yield piece.decode(errors="replace")
+            yield decoder.decode(piece)
         elif over:
             return
         else:

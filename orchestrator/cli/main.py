@@ -24,8 +24,8 @@ VERBS = {
     "logs": "Print the output of a run.",
     "requeue": "Submit failed or cancelled runs again.",
     "cancel": "End runs, or keep them from starting.",
-    "prune": "Move duplicates or chosen runs to the trash.",
-    "restore": "Bring pruned runs back.",
+    "prune": "Move what is not wanted any more to the trash, and empty it.",
+    "restore": "Bring back what prune moved.",
     "summary": "Write the table of results: one row a run.",
 }
 

@@ -89,20 +89,22 @@ def acting(function: F) -> F:
 
 
 def selecting(function: F) -> F:
-    """Add --where, --state, --cause and --limit; the verb gets them as one `selection`."""
-    return _bundle("selection", ("where", "state", "cause", "limit"), _selection, _SELECTION)(function)
+    """Add --where, --state, --cause, --signature and --limit; the verb gets them as one `selection`."""
+    return _bundle("selection", ("where", "state", "cause", "signature", "limit"), _selection, _SELECTION)(function)
 
 
 _SELECTION = [
     click.option("--where", help="Expression over config keys: 'loss.weighting=dwa and seed>2'."),
     click.option("--state", multiple=True, help="Only runs in this state; repeatable."),
     click.option("--cause", multiple=True, help="Only runs that ended for this cause; repeatable."),
+    click.option("--signature", metavar="PREFIX", help="Only runs that ended alike: the word in [ ] before a failure in status."),
     click.option("--limit", type=click.IntRange(min=1), help="At most so many runs."),
 ]
 
 
-def _selection(where: str | None, state: tuple[str, ...], cause: tuple[str, ...], limit: int | None) -> Selection:
-    return Selection(where=where or "", states=tuple(map(parse_state, state)), causes=tuple(map(parse_cause, cause)), limit=limit)
+def _selection(where: str | None, state: tuple[str, ...], cause: tuple[str, ...], signature: str | None, limit: int | None) -> Selection:
+    states, causes = tuple(map(parse_state, state)), tuple(map(parse_cause, cause))
+    return Selection(where=where or "", states=states, causes=causes, signature=signature or "", limit=limit)
 
 
 def _bundle(name: str, keys: Sequence[str], make: Callable[..., Any], options: Sequence[Callable[[F], F]]) -> Callable[[F], F]:

@@ -2,33 +2,34 @@
 
 from __future__ import annotations
 
-import math
 from collections import Counter
 from pathlib import Path
 
 import click
 import msgspec
 
+from orchestrator.cli.changes import Changes, check_by_schema, read_changes
 from orchestrator.cli.options import Manner, Target, acting, examples, on_grid, selecting
-from orchestrator.cli.show import UNTOUCHED, confirm, count, document, say
-from orchestrator.cluster.resources import Resources
+from orchestrator.cli.show import UNTOUCHED, advise, confirm, count, document, say
 from orchestrator.grid.manifest import Manifest
 from orchestrator.launch.launch import renew_code
 from orchestrator.launch.opened import OpenGrid
 from orchestrator.results.cost import limit_of
 from orchestrator.results.select import Selection, select
-from orchestrator.store.errors import SelectionError, did_you_mean
 from orchestrator.store.ledger import take_pen
 from orchestrator.store.records import Records
 from orchestrator.store.states import ALIVE, State
-from orchestrator.watchdog.act import TAKEN_BACK, plan_submittal, settings_or_fail, submit
-from orchestrator.watchdog.look import look
+from orchestrator.watchdog.act import TAKEN_BACK, Submittal, plan_submittal, settings_or_fail, submit
+from orchestrator.watchdog.look import Look, Site, look
+from orchestrator.watchdog.picture import written_spec
 from orchestrator.watchdog.watch import record, record_under
 
 _EXAMPLES = examples(
     """
 mrsweep requeue mtl_knee --state failed
+mrsweep requeue mtl_knee --signature 3f9a1c --limit 1
 mrsweep requeue mtl_knee --cause host_oom --set resources.mem_gb=64
+mrsweep requeue mtl_knee --cause gpu_oom --set train.micro_batch=/2
 mrsweep requeue mtl_knee --where 'seed=2 and loss.weighting=dwa' --yes
 """
 )
@@ -37,35 +38,29 @@ mrsweep requeue mtl_knee --where 'seed=2 and loss.weighting=dwa' --yes
 @click.command("requeue", epilog=_EXAMPLES)
 @on_grid
 @selecting
-@click.option("--set", "overrides", multiple=True, metavar="resources.KEY=VALUE", help="Change what the runs ask for; repeatable.")
+@click.option("--set", "overrides", multiple=True, metavar="KEY=VALUE", help="Change resources.KEY or a runtime key; repeatable.")
 @click.option("--code", type=click.Choice(["today", "same"]), default="today", show_default=True, help="Which code runs.")
 @acting
 def command(*, target: Target, selection: Selection, overrides: tuple[str, ...], code: str, manner: Manner) -> None:
     """Submit failed, cancelled, interrupted, blocked and held runs again; they resume from their checkpoint.
 
-    Without a selection all of them; --state, --cause and --where choose. --set resources.KEY=VALUE changes what they ask for:
-    mem_gb, time_min, cpus, gpus.
+    Without a selection all of them; --state, --cause, --signature and --where choose. --set resources.KEY=VALUE changes what they
+    ask for (mem_gb, time_min, cpus, gpus), and --set KEY=VALUE a key that the grid file lists under runtime:, also by a factor:
+    x2 or /2 of what the last attempt had.
     """
     opened, site = target.open()
     settings_or_fail(opened)
-    changed = read_changes(overrides)
+    changes = read_changes(overrides, written_spec(opened.spec))
     seen = look(opened, site) if manner.dry_run else record(opened, site)
-    chosen = choose(opened, seen.records, selection)
-    submittal = plan_submittal(opened, chosen, seen.records, seen.snapshot, site, changed=changed)
-    limit = limit_of(array.resources for array in submittal.arrays for _ in array.rows)
+    submittal = _plan(opened, site, seen, selection, changes)
     if not manner.as_json:
-        if submittal.runs:
-            say(f"{opened.paths.name}: {count(submittal.runs, 'run')} to submit again, at most {limit.told}.")
-        elif not submittal.later:
-            say(f"{opened.paths.name}: no run to submit again: {why_none(opened, seen.records, selection)}.")
-        if submittal.later:
-            say(f"{len(submittal.later)} more wait{'s' * (len(submittal.later) == 1)} for a free slot: repeat this later.")
+        _tell(opened, seen.records, selection, submittal)
     asked, tokens = submittal.runs, list[str]()
     if not manner.dry_run and submittal.runs:
         confirm(f"Submit {count(submittal.runs, 'run')}?", yes=manner.yes)
         with take_pen(opened.paths, lease_s=site.profile.lease_s) as pen:
             seen = record_under(pen, opened, site)
-            submittal = plan_submittal(opened, choose(opened, pen.records, selection), pen.records, seen.snapshot, site, changed=changed)
+            submittal = _plan(opened, site, msgspec.structs.replace(seen, records=pen.records), selection, changes)
             if code == "today":
                 renew_code(opened, Path.cwd())
             tokens = submit(pen, opened, submittal, site, seen.snapshot, reason="requeue")
@@ -78,6 +73,28 @@ def command(*, target: Target, selection: Selection, overrides: tuple[str, ...],
         say(f"submitted {count(submittal.runs, 'run')} as {', '.join(tokens)}")
     elif asked:
         say("Nothing was submitted: meanwhile somebody else has taken these runs.")
+
+
+def _plan(opened: OpenGrid, site: Site, seen: Look, selection: Selection, changes: Changes) -> Submittal:
+    """Decide what submitting the chosen runs with the changes does; what their schema refuses is refused before anything is written."""
+    chosen = choose(opened, seen.records, selection)
+    overrides = changes.overrides(chosen, seen.records)
+    if chosen and overrides:
+        check_by_schema(chosen[0], overrides[chosen[0].id], opened.spec, [str(Path.cwd()), str(Path.cwd() / "src")])
+    return plan_submittal(opened, chosen, seen.records, seen.snapshot, site, changed=changes.resources, overrides=overrides)
+
+
+def _tell(opened: OpenGrid, records: Records, selection: Selection, submittal: Submittal) -> None:
+    limit = limit_of(array.resources for array in submittal.arrays for _ in array.rows)
+    if submittal.runs:
+        say(f"{opened.paths.name}: {count(submittal.runs, 'run')} to submit again, at most {limit.told}.")
+    elif not submittal.later:
+        say(f"{opened.paths.name}: no run to submit again: {why_none(opened, records, selection)}.")
+    if records.paused:
+        say(f"The grid is paused, and nothing of it starts until: {advise(f'launch {opened.paths.name} --resume')}")
+    if submittal.later:
+        more = " more" if submittal.runs else ""
+        say(f"{len(submittal.later):,}{more} wait{'s' * (len(submittal.later) == 1)} for a free slot: repeat this later.")
 
 
 def choose(opened: OpenGrid, records: Records, selection: Selection) -> list[Manifest]:
@@ -99,26 +116,3 @@ def _standing(state: State) -> str:
     if state in ALIVE:
         return f"{state.value} already"
     return f"{state.value}, and the scheduler still holds their tasks" if state in TAKEN_BACK else state.value
-
-
-def read_changes(overrides: tuple[str, ...]) -> dict[str, float]:
-    """Return the resource fields that --set changes: "resources.mem_gb=64" → {"mem_gb": 64.0}."""
-    changes = {}
-    known = [field.name for field in msgspec.structs.fields(Resources) if field.name != "sbatch"]
-    for text in overrides:
-        key, equals, value = text.partition("=")
-        name = key.removeprefix("resources.")
-        if not equals or name == key or name not in known:
-            raise SelectionError(f"--set {text}: requeue changes resources only. {did_you_mean(name, known)} Write resources.mem_gb=64.")
-        changes[name] = _number(text, value, whole=name in ("gpus", "cpus", "nodes"))
-    return changes
-
-
-def _number(text: str, value: str, *, whole: bool) -> float:
-    try:
-        number = int(value) if whole else float(value)
-    except ValueError:
-        raise SelectionError(f"--set {text}: '{value}' is not a {'whole number' if whole else 'number'}.") from None
-    if not 0 <= number < math.inf:
-        raise SelectionError(f"--set {text}: {value} is no number of 0 or above.")
-    return number

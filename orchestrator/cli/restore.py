@@ -1,50 +1,89 @@
-"""mrsweep restore: bring pruned runs back."""
+"""mrsweep restore: bring back what prune moved to the trash."""
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import click
-import msgspec
 from click.exceptions import Exit
 
-from orchestrator.cli.options import Manner, Target, acting, examples, on_grid, selecting, user
+from orchestrator.cli.event_trees import readable, restore_event_trees
+from orchestrator.cli.options import Manner, Target, acting, examples, profile_option, runs_option, selecting, user, variant_option
 from orchestrator.cli.show import UNTOUCHED, confirm, count, document, say, warn
-from orchestrator.results.select import Selection, select
+from orchestrator.results.select import Selection
 from orchestrator.store.ledger import read_records, take_pen
-from orchestrator.store.states import State
-from orchestrator.watchdog.prune import restore
+from orchestrator.watchdog.prune_act import Moved, Return, carry_back, plan_return
 
 _EXAMPLES = examples(
     """
 mrsweep restore mtl_knee
 mrsweep restore mtl_knee --where 'seed=2'
+mrsweep restore --tensorboard old_logs
 """
 )
 
 
 @click.command("restore", epilog=_EXAMPLES)
-@on_grid
+@click.argument("grid", required=False)
+@runs_option
+@variant_option
+@profile_option
+@click.option("--tensorboard", type=click.Path(path_type=Path), metavar="DIR", help="Bring back what was cleaned from this folder.")
 @selecting
 @acting
-def command(*, target: Target, selection: Selection, manner: Manner) -> None:
-    """Move pruned runs back from the trash, to the state that they had."""
+def command(
+    *,
+    grid: str | None,
+    runs: Path,
+    variant: str | None,
+    profile: str | None,
+    tensorboard: Path | None,
+    selection: Selection,
+    manner: Manner,
+) -> None:
+    """Move pruned runs back from the trash, to the state that they had, and parts of runs to where they were."""
+    if (grid is None) == (tensorboard is None):
+        raise click.UsageError("name either GRID, or a folder of TensorBoard files with --tensorboard DIR.")
+    if tensorboard is not None:
+        restore_event_trees(tensorboard, manner)
+    elif grid is not None:
+        _restore(Target(grid, runs, variant, profile), selection, manner)
+
+
+def _restore(target: Target, selection: Selection, manner: Manner) -> None:
     opened, _ = target.open()
-    pruned = msgspec.structs.replace(selection, states=(State.PRUNED,))
-    chosen = [manifest.id for manifest, _ in select(opened.manifests, read_records(opened.paths), pruned)]
+    found = plan_return(opened, read_records(opened.paths), selection)
     if not manner.as_json:
-        say(f"{opened.paths.name}: {count(len(chosen), 'run')} to bring back.")
-    refused: list[str] = []
-    if not manner.dry_run and chosen:
-        confirm(f"Bring back {count(len(chosen), 'run')}?", yes=manner.yes)
+        say(f"{opened.paths.name}: {_things(found)} to bring back.")
+    moved = Moved()
+    if not manner.dry_run and (found.runs or found.parts):
+        confirm(f"Bring back {_things(found)}?", yes=manner.yes)
         with take_pen(opened.paths) as pen:
-            refused = restore(pen, chosen, by=user())
-    for sentence in refused:
+            moved = carry_back(pen, found, by=user())
+    for sentence in moved.refused:
         warn(sentence)
-    back = len(chosen) - len(refused)
     if manner.as_json:
-        document("restore", grid=opened.paths.name, runs=chosen, refused=refused, done=not manner.dry_run)
+        parts = [item.path for item in found.parts]
+        back = {"back": moved.runs, "back_parts": [item.path for item in moved.parts]}
+        document(
+            "restore",
+            grid=opened.paths.name,
+            runs=found.runs,
+            parts=parts,
+            **back,
+            refused=[*map(readable, moved.refused)],
+            done=not manner.dry_run,
+        )
     elif manner.dry_run:
         say(UNTOUCHED)
-    elif chosen:
-        say(f"Brought back {back:,} of {count(len(chosen), 'run')}.")
-    if refused:
+    elif found.runs or found.parts:
+        told = [f"{len(moved.runs):,} of {count(len(found.runs), 'run')}"] if found.runs else []
+        told += [f"{len(moved.parts):,} of {count(len(found.parts), 'part')}"] if found.parts else []
+        say(f"Brought back {' and '.join(told)}.")
+    if moved.refused:
         raise Exit(1)
+
+
+def _things(found: Return) -> str:
+    runs = count(len(found.runs), "run")
+    return f"{runs} and {count(len(found.parts), 'part')} of runs" if found.parts else runs

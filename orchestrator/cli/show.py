@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import shutil
@@ -22,12 +23,15 @@ PIPE_WIDTH = 160
 PADDING = 3
 UNTOUCHED = "Nothing was written (--dry-run)."
 
+_UNPRINTABLE = re.compile("[\x7f-\x9f\xad\u061c\u180e\u200b-\u200f\u2028-\u202e\u2060-\u206f\ufeff\ufff9-\ufffb\U000e0000-\U000e007f]")
+"""C1 controls, and characters without width or with a direction; C0 controls are escaped in JSON anyway."""
 _ESCAPES = re.compile(r"\x1b\[[0-9;?]*[ -/]*[@-~]|\x1b[@-_]")
 
 
 def document(kind: str, **content: Any) -> None:
-    """Print one versioned JSON document."""
-    click.echo(msgspec.json.format(msgspec.json.encode({"mrsweep": 1, "kind": kind, **content}, enc_hook=str), indent=1).decode())
+    """Print one versioned JSON document; characters that steer a terminal stand in it as \\u escapes, which mean the same."""
+    text = msgspec.json.format(msgspec.json.encode({"mrsweep": 1, "kind": kind, **content}, enc_hook=str), indent=1).decode()
+    click.echo(_UNPRINTABLE.sub(lambda match: json.dumps(match[0])[1:-1], text))
 
 
 def say(text: str) -> None:

@@ -10,10 +10,7 @@ from orchestrator.cli.options import Target, examples, json_option, on_grid
 from orchestrator.cli.show import document, say, warn
 from orchestrator.launch.opened import OpenGrid
 from orchestrator.store.errors import MrsweepError
-from orchestrator.store.records import Record, Records
-from orchestrator.store.states import State
 from orchestrator.watchdog.look import Site
-from orchestrator.watchdog.policy import MAX_INTERRUPTIONS
 from orchestrator.watchdog.watch import Round, watch_once
 
 _EXAMPLES = examples(
@@ -29,7 +26,7 @@ mrsweep watch quickstart --once       one round, for cron
 @json_option
 @click.option("--once", is_flag=True, help="One round only.")
 def command(*, target: Target, as_json: bool, once: bool) -> None:
-    """Keep a grid alive: record what happened, submit interrupted runs again (up to three times), use free slots."""
+    """Keep a grid alive: record what happened, take runs up again as its policy says, use free slots."""
     opened, site = target.open()
     if once:
         _tell(watch_once(opened, site), opened, as_json=as_json)
@@ -47,18 +44,7 @@ def _round(opened: OpenGrid, site: Site, *, as_json: bool) -> bool:
         warn(f"{time.strftime('%H:%M:%S')} {error}")
         return True
     _tell(done, opened, as_json=as_json)
-    return bool(done.waiting) or is_open(opened, done.look.records)
-
-
-def is_open(opened: OpenGrid, records: Records) -> bool:
-    """Say whether some run that was launched may still change without a person."""
-    states = (records.get(run_id) for run_id in opened.launched() if run_id not in records.orphans)
-    return any(not _rests(record) for record in states)
-
-
-def _rests(record: Record) -> bool:
-    given_up = record.state is State.INTERRUPTED and record.interruptions > MAX_INTERRUPTIONS
-    return given_up or record.is_final or record.state in (State.BLOCKED, State.HELD)
+    return done.is_open
 
 
 def _tell(done: Round, opened: OpenGrid, *, as_json: bool) -> None:
@@ -72,6 +58,8 @@ def _tell(done: Round, opened: OpenGrid, *, as_json: bool) -> None:
         return
     for sentence in (*done.told, *done.look.snapshot.notes):
         say(sentence)
+    if done.look.records.paused is not None and not done.told:
+        say(f"{opened.paths.name} is paused: {done.look.records.paused.reason}")
     if done.look.events or done.told:
         for sentence in done.waiting:
             say(sentence)

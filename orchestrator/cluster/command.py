@@ -16,11 +16,14 @@ _PR_SET_PDEATHSIG = 1
 _PRCTL = ctypes.CDLL(None, use_errno=True).prctl
 
 _INHERITED = (
-    *("SBATCH_", "SLURM_", "SRUN_", "SALLOC_", "SQUEUE_", "SACCT_", "SCANCEL_", "SINFO_", "SCONTROL_"),
+    *("SBATCH_", "SLURM_", "SLURMD_", "SRUN_", "SALLOC_", "SQUEUE_", "SACCT_", "SACCTMGR_", "SCANCEL_", "SINFO_", "SCONTROL_"),
     *("SUBMITIT_", "MRSWEEP_SLURM_", "MRSWEEP_INDEX"),
+    *("PYTHONINSPECT", "PYTHONSTARTUP"),
 )
-"""Variables of an enclosing job, and those that change what Slurm's commands do or print."""
-_KEPT = frozenset({"SLURM_CONF", "SLURM_CONF_SERVER"})
+"""Variables of an enclosing job, those that change what Slurm's commands do or print, and those that make Python interactive:
+with PYTHONINSPECT a worker's exit code is lost."""
+_KEPT = frozenset({"SLURM_CONF", "SLURM_CONF_SERVER", "SLURM_JWT"})
+"""Which cluster is asked, and with what right."""
 
 FORMATS = {"SLURM_TIME_FORMAT": "%s", "SLURM_BITSTR_LEN": "0", "LC_ALL": "C"}
 """What makes the output readable: seconds since 1970 (no summer time), array lists in full length."""

@@ -134,6 +134,12 @@ class LocalScheduler:
             for pid in _family(identity.pid):
                 _send(pid, signal.SIGKILL)
 
+    def hold(self, tasks: Iterable[TaskRow]) -> None:
+        """Do nothing: no local worker waits; those that run look whether the grid is paused before they start a run."""
+
+    def release(self, tasks: Iterable[TaskRow]) -> None:
+        """Do nothing, as nothing was held."""
+
     def lift_fences(self, jobs: Mapping[str, tuple[str, ...]]) -> None:
         """Do nothing: workers are not fenced, a claim is all that counts."""
 

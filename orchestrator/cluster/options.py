@@ -91,7 +91,8 @@ def _without_gpus(gres: str) -> str:
 def _gpu_option(profile: Profile, resources: Resources, gres: str) -> dict[str, str]:
     if not resources.gpus or profile.gpu == "none":
         return {}
-    wanted = f"{profile.gpu_type}:{resources.gpus}" if profile.gpu_type else str(resources.gpus)
+    kind = profile.larger_gpu if resources.larger_gpu else profile.gpu_type
+    wanted = f"{kind}:{resources.gpus}" if kind else str(resources.gpus)
     if profile.gpu == "gpus":
         return {"gpus-per-node": wanted}
     return {"gres": ",".join(part for part in (gres, f"gpu:{wanted}") if part)}

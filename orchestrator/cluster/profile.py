@@ -54,6 +54,8 @@ class Profile(msgspec.Struct, frozen=True, kw_only=True):
     """How GPUs are asked for: --gres=gpu:N, --gpus-per-node=N, or not at all."""
     gpu_type: str = ""
     """Kind of GPU that stands before the number: a100."""
+    larger_gpu: str = ""
+    """Kind of GPU for runs that another had too little memory for, where the policy says `gpu_oom: {gpu: larger}`."""
     workers: int = 0
     """Workers at a time on this machine (local); 0: what its cores and GPUs allow."""
     visible_gpus: tuple[str, ...] | None = None
@@ -73,6 +75,12 @@ class Profile(msgspec.Struct, frozen=True, kw_only=True):
     """How long before its time limit a task is warned."""
     visible_s: float = 120.0
     """How long a worker waits for files that the filesystem does not show yet."""
+    backoff_s: float = 60.0
+    """Between the second and the third try of a run that ends badly; twice as long between any two after it."""
+    avoid_min: float = 360.0
+    """How long a node is avoided on which runs were lost [minutes]."""
+    janitor_min: float = 10.0
+    """Between two rounds of the job that watches a grid [minutes]."""
     confirm_s: float = 10.0
     """How long a submission without an answer is looked for in the queue at a time."""
     kill_wait_s: float = 30.0
@@ -85,7 +93,7 @@ class Profile(msgspec.Struct, frozen=True, kw_only=True):
 
 
 _CONSTANTS = frozenset(Profile.__struct_fields__) - {"name", "path", "options", "setup"}
-_WORDS = {"scheduler": get_args(SchedulerName), "gpu": get_args(GpuOption), "gpu_type": ()}
+_WORDS = {"scheduler": get_args(SchedulerName), "gpu": get_args(GpuOption), "gpu_type": (), "larger_gpu": ()}
 """Constants that are words, with the words that may stand there; none: any."""
 
 

@@ -20,6 +20,8 @@ class Resources(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
     """Wall time of a run [minutes]."""
     nodes: int = 1
     """More than one: one run a task, started by srun."""
+    larger_gpu: bool = False
+    """On the profile's larger kind of GPU."""
     sbatch: tuple[tuple[str, str], ...] = ()
     """More options for sbatch, sorted by name: constraint, qos …"""
 

@@ -23,6 +23,10 @@ class Limits(msgspec.Struct, frozen=True, kw_only=True):
     """Runs that this place computes at once; None: as many as the grid allows."""
     partition_limit_min: float | None = None
     """Longest time a task may ask for [minutes]; None: no limit known."""
+    node_mem_gb: float | None = None
+    """Memory of the largest node that a task may get [GB]; None: not known."""
+    nodes: int | None = None
+    """Nodes that a task may get; None: not known."""
 
 
 class ArrayRequest(msgspec.Struct, frozen=True, kw_only=True):
@@ -41,6 +45,8 @@ class ArrayRequest(msgspec.Struct, frozen=True, kw_only=True):
     """The worker's command line."""
     after: tuple[str, ...] = ()
     """Job ids that must end well first (prepare commands)."""
+    exclude: tuple[str, ...] = ()
+    """Nodes to avoid."""
     hold: bool = False
     begin_in_s: int | None = None
 
@@ -164,6 +170,14 @@ class Scheduler(Protocol):
 
     def cancel(self, tasks: Iterable[TaskRow]) -> None:
         """End these tasks."""
+        ...
+
+    def hold(self, tasks: Iterable[TaskRow]) -> None:
+        """Keep these waiting tasks from starting, until they are released."""
+        ...
+
+    def release(self, tasks: Iterable[TaskRow]) -> None:
+        """Let tasks start that we held."""
         ...
 
     def lift_fences(self, jobs: Mapping[str, tuple[str, ...]]) -> None:

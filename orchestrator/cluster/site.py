@@ -16,7 +16,7 @@ SINFO_FORMAT = "%R|%c|%m|%G"
 ASSOC_FIELDS = "Account,Partition,DefaultQOS,MaxSubmitJobs,GrpSubmitJobs"
 QOS_FIELDS = "Name,MaxSubmitJobsPU,MaxSubmitJobsPA,GrpSubmitJobs"
 
-_ENFORCING = frozenset({"limits", "safe", "qos", "all"})
+ENFORCING = frozenset({"limits", "safe", "qos", "all"})
 """Values of AccountingStorageEnforce with which limits hold."""
 
 _CONFIG_LINE = re.compile(r"^(\w+)[ \t]*=[ \t]*(.*?)[ \t]*$", re.MULTILINE)
@@ -33,6 +33,8 @@ class Partition(msgspec.Struct, frozen=True, kw_only=True):
     """Longest time of a job [minutes]; None: unlimited."""
     qos: str = ""
     preempt_mode: str = ""
+    grace_s: int = 0
+    """Time between the choice to preempt a job and its end [s]."""
     nodes: int | None = None
     """Most nodes that a job can have; None: not told."""
 
@@ -59,6 +61,16 @@ class Site(msgspec.Struct, frozen=True, kw_only=True):
             return tuple(partition for partition in self.partitions if partition.is_default)
         return tuple(partition for partition in self.partitions if partition.name in wanted.split(","))
 
+    def number(self, name: str) -> int | None:
+        """Return the number that a setting begins with, such as 300 of "300 sec"; None where it has none."""
+        first = self.config.get(name, "").split()[:1]
+        return int(first[0]) if first and first[0].isdigit() else None
+
+    def words(self, name: str) -> tuple[str, ...]:
+        """Return the comma-separated words of a setting; (null) and the like are none."""
+        value = self.config.get(name, "")
+        return () if value.startswith("(null") else tuple(word.strip() for word in value.split(",") if word.strip())
+
 
 def read_config(text: str) -> dict[str, str]:
     """Read `scontrol show config`, that of control groups included: name → value."""
@@ -79,6 +91,7 @@ def _partition(values: dict[str, str]) -> Partition:
         limit_min=read_minutes(values.get("MaxTime", "")),
         qos="" if values.get("QoS", "N/A") == "N/A" else values["QoS"],
         preempt_mode=values.get("PreemptMode", ""),
+        grace_s=int(values["GraceTime"]) if values.get("GraceTime", "").isdigit() else 0,
         nodes=min((int(values[key]) for key in ("TotalNodes", "MaxNodes") if values.get(key, "").isdigit()), default=None),
     )
 
@@ -125,12 +138,19 @@ def read_limits(site: Site, *, associations: str, qos: str, wanted: Mapping[str,
     array += [int(max_array)] if max_array.isdigit() and int(max_array) else []
     limits = [partition.limit_min for partition in partitions if partition.limit_min is not None]
     submit = _submit_limits(site, associations, qos, wanted)
-    return Limits(max_array_size=min(array), max_submit=min(submit, default=None), partition_limit_min=max(limits, default=None))
+    memory = [shape.mem_mb / 1024 for shape in site.shapes if shape.partition.rstrip("*") in {partition.name for partition in partitions}]
+    return Limits(
+        max_array_size=min(array),
+        max_submit=min(submit, default=None),
+        partition_limit_min=max(limits, default=None),
+        node_mem_gb=max(memory, default=None),
+        nodes=max((partition.nodes for partition in partitions if partition.nodes), default=None),
+    )
 
 
 def _submit_limits(site: Site, associations: str, qos: str, wanted: Mapping[str, str]) -> list[int]:
     """Every bound on the user's queued tasks that may apply: a bound too many costs waiting, one too few a refusal."""
-    if not _ENFORCING & set(re.split(r"[,\s]+", site.config.get("AccountingStorageEnforce", "limits"))):
+    if not ENFORCING & set(re.split(r"[,\s]+", site.config.get("AccountingStorageEnforce", "limits"))):
         return []
     partitions = site.partition(wanted.get("partition", ""))
     numbers: list[str] = []

@@ -6,7 +6,7 @@ import os
 import pwd
 import re
 import time
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from functools import cached_property
 from typing import TYPE_CHECKING
@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from orchestrator.cluster.command import FORMATS, Answer, Running, clean_environment, run_command
-from orchestrator.cluster.facts import site_facts
+from orchestrator.cluster.facts import Accounting, site_facts
 from orchestrator.cluster.merge import merge
 from orchestrator.cluster.options import grant, origins
 from orchestrator.cluster.profile import Profile
@@ -69,6 +69,12 @@ class SlurmScheduler:
         self._environment = clean_environment(given)
         self._accounting_off = False
         self._asked: tuple[Running, ...] = ()
+        self._calls: Counter[str] = Counter()
+
+    def take_calls(self) -> dict[str, int]:
+        """Return which commands were called how often since this was asked last."""
+        calls, self._calls = dict(self._calls), Counter()
+        return calls
 
     def limits(self) -> Limits:
         """Read what the cluster accepts; once per object."""
@@ -94,6 +100,7 @@ class SlurmScheduler:
         """Submit; raise SubmitRefused when Slurm said no, SubmitUnknown when it did not say."""
 
         def call(argv: Sequence[str]) -> Answer:
+            self._calls[argv[0]] += 1
             answer = run_command(argv, environment=self._environment, deadline_s=_SBATCH_S)
             if problem := judge(answer, token=request.token, asked=origins(self.profile, request.resources)):
                 raise problem
@@ -126,6 +133,21 @@ class SlurmScheduler:
             if not answer.ok and not re.search(r"invalid job id|already complet", answer.err, re.IGNORECASE):
                 raise ClusterError(f"scancel failed: {answer.complaint()}. The tasks may go on; cancel again.")
 
+    def hold(self, tasks: Iterable[TaskRow]) -> None:
+        """Keep these waiting tasks from starting, until they are released; one that has started meanwhile goes on."""
+        self._control("uhold", tasks)
+
+    def release(self, tasks: Iterable[TaskRow]) -> None:
+        """Let tasks start that we held."""
+        self._control("release", tasks)
+
+    def _control(self, verb: str, tasks: Iterable[TaskRow]) -> None:
+        """Tell scontrol something about tasks, job by job; one that is no longer in the queue is passed over."""
+        for task in _task_ids(tasks):
+            answer = self._ask("scontrol", verb, task)
+            if not answer.ok and not re.search(r"invalid job id|not pending|already|disabled", answer.err + answer.out, re.IGNORECASE):
+                raise ClusterError(f"scontrol {verb} failed: {answer.complaint()}. The next round of watch tries again.")
+
     def lift_fences(self, jobs: Mapping[str, tuple[str, ...]]) -> None:
         """Take -d singleton from jobs (id → what they wait for besides); a twin keeps its own, and waits.
 
@@ -149,8 +171,14 @@ class SlurmScheduler:
 
     def facts(self) -> tuple[Fact, ...]:
         """Return what doctor says of the cluster."""
+        began = time.monotonic()
         answer = self._ask("sacct", "-nXP", "-o", "JobID", "-S", "now-1hours", deadline_s=_SACCT_S)
-        return site_facts(self.site, self.limits(), accounting="" if answer.ok else answer.complaint())
+        accounting = Accounting(
+            complaint="" if answer.ok else answer.complaint(),
+            took_s=time.monotonic() - began,
+            associations=self._told[1].out if self._told[1].ok else None,
+        )
+        return site_facts(self.site, self.limits(), self.profile, accounting)
 
     @property
     def site(self) -> Site:
@@ -225,9 +253,11 @@ class SlurmScheduler:
         return read_sacct(answer.out, tokens)
 
     def _ask(self, *argv: str, deadline_s: float = _OTHER_S) -> Answer:
+        self._calls[argv[0]] += 1
         return run_command(argv, environment=self._environment | FORMATS, deadline_s=deadline_s)
 
     def _start(self, *argv: str) -> Running:
+        self._calls[argv[0]] += 1
         return Running(argv, environment=self._environment | FORMATS)
 
 

@@ -20,6 +20,10 @@ _UNANSWERED = {Cause.UNKNOWN, Cause.CANCELLED, Cause.CANCELLED_BEFORE_START}
 
 CAUSES = tuple(cause.value for cause in Cause if cause not in _UNANSWERED)
 
+NUMBERS = ("attempts", "breaker")
+"""Keys beside the causes. attempts: a run is given up after so many, whatever ended them · breaker: so many runs that end alike, and none
+that succeeds meanwhile, pause the grid; 0 switches it off."""
+
 _MEMORY = {Cause.HOST_OOM.value, Cause.SIBLING_OOM.value, Cause.WORKER_OOM.value}
 _COMMON = ("action", "attempts", "set")
 _FACTOR = re.compile(r"[x/](\d+(\.\d*)?|\.\d+)\Z")
@@ -32,11 +36,15 @@ def read_policy(node: Node, runtime: Collection[str]) -> dict[str, Any]:
             f"{node.mark}: policy holds {show(node)}; it maps causes to answers. Write policy: {{timeout: resume, host_oom: {{mem: x2}}}}."
         )
     for cause, answer in node.items():
-        if cause not in CAUSES:
+        if cause in NUMBERS:
+            _check_number(cause, answer)
+        elif cause not in CAUSES:
+            known = (*CAUSES, *NUMBERS)
             raise SpecError(
-                f"{answer.mark}: policy.{cause} holds {show(answer)}; this is no cause that a policy answers. {did_you_mean(cause, CAUSES)}"
+                f"{answer.mark}: policy.{cause} holds {show(answer)}; this is no cause that a policy answers. {did_you_mean(cause, known)}"
             )
-        _check_answer(cause, answer, runtime)
+        else:
+            _check_answer(cause, answer, runtime)
     policy: dict[str, Any] = plain(node)
     return policy
 
@@ -56,11 +64,19 @@ def _check_answer(cause: str, answer: Node, runtime: Collection[str]) -> None:
         _check_value(f"{place}.{key}", key, value, runtime)
 
 
+def _check_number(key: str, node: Node) -> None:
+    value, least = node.value, 0 if key == "breaker" else 1
+    if isinstance(value, bool) or not isinstance(value, int) or value < least:
+        raise SpecError(f"{node.mark}: policy.{key} holds {show(node)}; it must be a whole number of at least {least}. Write {key}: 5.")
+
+
 def _known(cause: str) -> tuple[str, ...]:
     if cause in _MEMORY:
         return (*_COMMON, "mem", "cap_gb")
     if cause == Cause.TIMEOUT.value:
         return (*_COMMON, "time", "cap_min")
+    if cause == Cause.GPU_OOM.value:
+        return (*_COMMON, "gpu", "sbatch")
     return (*_COMMON, "after_min") if cause == Cause.STALLED.value else _COMMON
 
 
@@ -71,6 +87,10 @@ def _check_value(place: str, key: str, node: Node, runtime: Collection[str]) -> 
         _check_set(place, node, runtime)
     elif key in ("mem", "time"):
         _check_factor(place, node)
+    elif key == "gpu":
+        _check_gpu(place, node)
+    elif key == "sbatch":
+        _check_sbatch(place, node)
     elif not _is_positive(node.value) or (key == "attempts" and not isinstance(node.value, int)):
         kind = "a whole number of at least 1" if key == "attempts" else "a number above 0"
         raise SpecError(f"{node.mark}: {place} holds {show(node)}; it must be {kind}. Write {key}: 3.")
@@ -87,6 +107,16 @@ def _check_factor(place: str, node: Node) -> None:
     text = node.value
     if not isinstance(text, str) or not _FACTOR.match(text) or not 1 < float(text[1:]) < math.inf or text[0] != "x":
         raise SpecError(f"{node.mark}: {place} holds {show(node)}; it is a factor above 1. Write x2.")
+
+
+def _check_gpu(place: str, node: Node) -> None:
+    if node.value != "larger":
+        raise SpecError(f"{node.mark}: {place} holds {show(node)}; it can only be larger, the profile's larger_gpu. Write gpu: larger.")
+
+
+def _check_sbatch(place: str, node: Node) -> None:
+    if not node.is_mapping or not node.value or not all(isinstance(value.value, str | int) for _, value in node.items()):
+        raise SpecError(f"{node.mark}: {place} holds {show(node)}; it maps options of sbatch to values. Write {{constraint: a100_80}}.")
 
 
 def _check_set(place: str, node: Node, runtime: Collection[str]) -> None:

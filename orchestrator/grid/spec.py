@@ -125,6 +125,7 @@ def read_spec(path: Path, *, variant: str | None = None, overrides: Sequence[str
     top = _with_layered_settings(document, layers)
     leaves = _read_leaves(top, layers, overrides=len(document.value["set"].value) if "set" in document.value else 0)
     check_conditions(leaves)
+    _check_drawn(layers[len(layers) - len(overrides) :], leaves)
     settings = read_settings({key: top.value[key] for key in settings_of.KEYS if key in top.value}, file=str(path))
     spec = Spec(
         name=_name("name", document.value["name"]),
@@ -138,6 +139,19 @@ def read_spec(path: Path, *, variant: str | None = None, overrides: Sequence[str
     )
     _check_pack(spec)
     return spec
+
+
+def _check_drawn(overrides: Sequence[Node], leaves: Sequence[Leaf]) -> None:
+    """Refuse a --set of how often or from which seed is drawn, where nothing is: it would change nothing."""
+    if any(axis.bundle == "random" for leaf in leaves for axis in leaf.axes):
+        return
+    for level in overrides:
+        drawn = level.value.get("random")
+        for key, node in drawn.items() if drawn is not None and drawn.is_mapping else ():
+            raise SpecError(
+                f"{node.mark}: random.{key} holds {show(node)}, but no axis of the grid is drawn at random. Leave it out, or give axes: "
+                f"--set 'random.axes.optim.lr={{loguniform: [1e-5, 1e-2]}}'."
+            )
 
 
 def _check_pack(spec: Spec) -> None:

@@ -157,12 +157,12 @@ def write_draft(pen: Pen, draft: Draft) -> None:
     paths = draft.paths
     if draft.is_new_version:
         write_atomic(paths.applied(draft.version), draft.text.encode())
-    changed = [manifest for manifest in draft.runs.to_submit if _is_changed(manifest, draft.kept.get(manifest.id))]
+    changed = [manifest for manifest in draft.runs.to_compute if _is_changed(manifest, draft.kept.get(manifest.id))]
     encoded = {manifest.id: msgspec.json.encode(manifest) for manifest in changed}
     for run_id in encoded.keys() & draft.kept.keys():
         _forget_derived(paths, run_id)  # first: after a cut-off the truth counts, and not what was derived from an older line
     _append_manifests(paths, encoded.values())
-    _write_run_folders(paths, draft.runs.to_submit, encoded)
+    _write_run_folders(paths, draft.runs.to_compute, encoded)
     _write_prepares(paths, draft.prepares)
     if draft.is_new_version or draft.runs.new or draft.runs.orphans or draft.runs.revived:
         event = Applied(

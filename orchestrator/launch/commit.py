@@ -33,6 +33,8 @@ class Common(msgspec.Struct, frozen=True, kw_only=True):
     template: Submission
     """Token, resources and list are filled in for each array."""
     reason: str = "launch"
+    exclude: tuple[str, ...] = ()
+    """Nodes to avoid."""
 
 
 def new_token(grid: str, now: float) -> str:
@@ -70,6 +72,7 @@ def _write_submission(pen: Pen, array: ArrayPlan, scheduler: Scheduler, common: 
     submission = msgspec.structs.replace(common.template, token=token, resources=array.resources)
     after = tuple(filter(None, [prepare_jobs.get(array.prepare, "")]))
     request = array_request(paths, submission, array, limit_min=scheduler.limits().partition_limit_min, after=after)
+    request = msgspec.structs.replace(request, exclude=common.exclude)
     table = b"".join(msgspec.json.encode(row) + b"\n" for row in array.rows)
     _write_request(paths, request, scheduler, {paths.table: table, paths.submission: msgspec.json.encode(submission)})
     intent = Intent(
@@ -81,6 +84,8 @@ def _write_submission(pen: Pen, array: ArrayPlan, scheduler: Scheduler, common: 
         at_a_time=array.at_a_time,
         listed=submission.listed,
         resources=msgspec.to_builtins(array.resources),
+        overrides={row.run: row.config for row in array.rows if row.config},
+        exclude=common.exclude,
         reason=common.reason,
     )
     pen.write(intent)

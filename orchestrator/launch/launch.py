@@ -18,14 +18,16 @@ from orchestrator.launch.apply import Draft, write_draft
 from orchestrator.launch.arrays import ArrayPlan, Room, cut_arrays
 from orchestrator.launch.commit import PREPARE, Common, submit_arrays, submit_prepare
 from orchestrator.launch.opened import OpenGrid, Settings
-from orchestrator.launch.plan import Plan, free_slots, make_jobs, tell_waiting, typical_runtime_min
+from orchestrator.launch.plan import Plan, Wanted, free_slots, make_jobs, tell_waiting, typical_runtime_min, want_again
 from orchestrator.launch.snapshot import take_snapshot
 from orchestrator.results.cost import cost, limit_of
 from orchestrator.store.errors import ClusterError
+from orchestrator.store.events import Changed
 from orchestrator.store.files import read_json, write_atomic
 from orchestrator.store.layout import GridPaths
 from orchestrator.store.ledger import Pen
 from orchestrator.store.records import Records
+from orchestrator.store.states import State
 from orchestrator.worker.outcome import has_checkpoint
 from orchestrator.worker.prepared import PrepareTask, is_done
 from orchestrator.worker.submission import Submission, Timing
@@ -37,11 +39,16 @@ def plan_launch(draft: Draft, profile: Profile, scheduler: Scheduler, live: Mapp
     adopted = find_adoptable(draft.paths, open_ids, now) if adopt else []
     taken = {adoption.run for adoption in adopted}
     manifests = [manifest for manifest in draft.runs.to_submit if manifest.id not in taken]
-    jobs = make_jobs(manifests, draft.records, find_resume(draft.paths, draft.records, [manifest.id for manifest in draft.runs.retry]))
+    again = {manifest.id for manifest in draft.runs.retry}
+    wanted = [
+        want_again(manifest, draft.records) if manifest.id in again else Wanted(manifest=manifest, resources=manifest.resources)
+        for manifest in manifests
+    ]
+    jobs = make_jobs(wanted, draft.records, find_resume(draft.paths, draft.records, again))
     arrays, later = cut_arrays(
         jobs, pack_of(draft.spec, profile), find_room(draft.spec, draft.records, scheduler, live), listed=profile.scheduler == "local"
     )
-    resources = [manifest.resources for manifest in manifests]
+    resources = [one.resources for one in wanted]
     runtime = typical_runtime_min(draft.records.runs.values())
     return Plan(
         runs=draft.runs,
@@ -92,21 +99,55 @@ def find_resume(paths: GridPaths, records: Records, run_ids: Iterable[str]) -> d
     return found
 
 
-def commit_launch(
-    pen: Pen, draft: Draft, plan: Plan, *, profile: Profile, scheduler: Scheduler, live: Mapping[str, int], project: Path
-) -> list[str]:
+class Commitment(msgspec.Struct, frozen=True, kw_only=True):
+    """How a plan is carried out."""
+
+    profile: Profile
+    scheduler: Scheduler
+    live: Mapping[str, int]
+    """Token → tasks that the scheduler has not ended."""
+    project: Path
+    exclude: tuple[str, ...] = ()
+    """Nodes to avoid."""
+    canary_step: int | None = None
+    """Where the canaries are through; None: at their end."""
+
+
+def commit_launch(pen: Pen, draft: Draft, plan: Plan, how: Commitment) -> list[str]:
     """Carry the plan out: manifests, adoptions, code snapshot, prepare jobs, arrays. Returns the tokens."""
     computes = plan.arrays or plan.later or draft.waiting
-    code = take_snapshot(project, draft.paths.code, enabled=draft.spec.code != "none") if computes else None  # first: it may refuse
+    code = take_snapshot(how.project, draft.paths.code, enabled=draft.spec.code != "none") if computes else None  # first: it may refuse
     write_draft(pen, draft)
     pen.write(*plan.adopted)
     if code is None:
         _note_version(draft)
         return []
-    settings = Settings(profile=profile.name, cwd=str(project), version=draft.version, code=code.path, provenance=code.provenance)
+    before = read_json(draft.paths.settings, Settings)
+    canaries, step = _canaries(draft, before, how)
+    settings = Settings(
+        profile=how.profile.name,
+        cwd=str(how.project),
+        version=draft.version,
+        code=code.path,
+        provenance=code.provenance,
+        canaries=canaries,
+        canary_step=step,
+        janitor=before is not None and before.janitor,
+    )
     write_atomic(draft.paths.settings, msgspec.json.encode(settings))
-    jobs = prepare_jobs(pen, settings, plan.arrays, scheduler, live)
-    return submit_arrays(pen, plan.arrays, scheduler, Common(template=make_template(draft.paths, draft.spec, settings, profile)), jobs)
+    behind = sorted(draft.runs.behind)
+    pen.write(*(Changed(at=pen.clock(), run=run_id, state=State.HELD, reason="waits for the canaries") for run_id in behind))
+    jobs = prepare_jobs(pen, settings, plan.arrays, how.scheduler, how.live)
+    common = Common(template=make_template(draft.paths, draft.spec, settings, how.profile), exclude=how.exclude)
+    return submit_arrays(pen, plan.arrays, how.scheduler, common, jobs)
+
+
+def _canaries(draft: Draft, before: Settings | None, how: Commitment) -> tuple[tuple[str, ...], int | None]:
+    """Return who goes first from now on, and how far: those of this launch, else those that runs wait for already."""
+    if draft.runs.behind:
+        return tuple(manifest.id for manifest in draft.runs.to_submit), how.canary_step
+    waiting = any(record.state is State.HELD for record in draft.records.runs.values())
+    return (before.canaries, before.canary_step) if before is not None and waiting else ((), None)
 
 
 def _note_version(draft: Draft) -> None:

@@ -28,6 +28,12 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     """The applied grid file, and with it the runs, that were launched; what was only expanded since is left alone."""
     code: str = ""
     provenance: dict[str, Any] = {}
+    canaries: tuple[str, ...] = ()
+    """Runs that go first; the others are held until these are through."""
+    canary_step: int | None = None
+    """A canary is through at this step; None: when it has completed."""
+    janitor: bool = False
+    """A job on the cluster watches the grid."""
 
 
 @dataclass(frozen=True)

@@ -5,9 +5,11 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from statistics import median
+from typing import Any
 
 import msgspec
 
+from orchestrator.cluster.resources import Resources
 from orchestrator.grid.build import Waiting
 from orchestrator.grid.manifest import Manifest
 from orchestrator.launch.arrays import ArrayPlan, Job
@@ -33,10 +35,16 @@ class Sorted(msgspec.Struct, frozen=True, kw_only=True):
     """On disk, but no longer asked for by the grid file."""
     revived: tuple[str, ...]
     """Orphans that the grid file asks for again."""
+    behind: frozenset[str] = frozenset()
+    """Ids of runs that are held until the canaries have passed."""
+
+    @property
+    def to_compute(self) -> tuple[Manifest, ...]:
+        return self.new + self.missing + self.retry
 
     @property
     def to_submit(self) -> tuple[Manifest, ...]:
-        return self.new + self.missing + self.retry
+        return tuple(manifest for manifest in self.to_compute if manifest.id not in self.behind)
 
 
 class Plan(msgspec.Struct, frozen=True, kw_only=True):
@@ -97,16 +105,47 @@ def tell_waiting(waiting: Iterable[Waiting]) -> list[str]:
     return [f"{count} run{'s wait' if count > 1 else ' waits'} for results of {grid}" for grid, count in sorted(counts.items())]
 
 
-def make_jobs(manifests: Iterable[Manifest], records: Records, resume: Mapping[str, str]) -> list[Job]:
+class Wanted(msgspec.Struct, frozen=True, kw_only=True):
+    """A run that is to be submitted, and what its next attempt gets."""
+
+    manifest: Manifest
+    resources: Resources
+    overrides: Mapping[str, Any] = {}
+    """Dotted runtime keys that the attempt sets."""
+
+
+def make_jobs(wanted: Iterable[Wanted], records: Records, resume: Mapping[str, str]) -> list[Job]:
     """Allot the next attempt number to each run; `resume` names the attempt folder to continue from."""
     return [
         Job(
-            row=Row(run=manifest.id, attempt=records.get(manifest.id).attempt + 1, resume=resume.get(manifest.id, "")),
-            resources=manifest.resources,
-            prepare=manifest.prepare,
+            row=Row(
+                run=one.manifest.id,
+                attempt=records.get(one.manifest.id).attempt + 1,
+                resume=resume.get(one.manifest.id, ""),
+                config=dict(one.overrides),
+            ),
+            resources=one.resources,
+            prepare=one.manifest.prepare,
         )
-        for manifest in manifests
+        for one in wanted
     ]
+
+
+def last_resources(manifest: Manifest, records: Records) -> Resources:
+    """Return what a run asked for when it was taken last, or what its manifest says."""
+    record = records.get(manifest.id)
+    tokens = (record.token, record.current.token if record.current else "")
+    taken = (one for token in tokens if (one := records.submissions.get(token)) and one.resources and not one.refused)
+    submission = next(taken, None)
+    return msgspec.convert(submission.resources, Resources) if submission else manifest.resources
+
+
+def want_again(manifest: Manifest, records: Records) -> Wanted:
+    """Return what an interrupted run gets that is launched again: what the grid file says, and no less than a policy raised it to."""
+    before, today = last_resources(manifest, records), manifest.resources
+    raised = {"mem_gb": max(before.mem_gb, today.mem_gb), "time_min": max(before.time_min, today.time_min)}
+    overrides = records.get(manifest.id).overrides
+    return Wanted(manifest=manifest, resources=msgspec.structs.replace(today, larger_gpu=before.larger_gpu, **raised), overrides=overrides)
 
 
 def typical_runtime_min(records: Iterable[Record]) -> float | None:

@@ -114,6 +114,7 @@ def describe_project(project: Path) -> dict[str, Any]:
         "python": sys.version.split()[0],
         "platform": platform.platform(),
         "host": socket.gethostname(),
+        "environment": {name: value for name, value in sorted(os.environ.items()) if name.startswith("PYTHON")},
     }
 
 

@@ -1,4 +1,4 @@
-"""What status shows: counts, cost, time left, causes of failure (pure)."""
+"""What status shows: counts, cost, time left, one line a run (pure)."""
 
 from __future__ import annotations
 
@@ -9,28 +9,23 @@ from typing import Any
 
 import msgspec
 
-from orchestrator.cluster.scheduler import Snapshot, TaskState
+from orchestrator.cluster.scheduler import Snapshot
 from orchestrator.grid.manifest import Manifest
 from orchestrator.grid.objective import Objective
-from orchestrator.results.cost import Cost, cost
+from orchestrator.results.failures import Failure, first_line, group_failures
 from orchestrator.results.metrics import Latest
+from orchestrator.results.spending import Spending, add_up
 from orchestrator.results.summary import count_unreported
+from orchestrator.results.waiting import Explainer, Surroundings, Wait, count_waits
+from orchestrator.store.events import Number
 from orchestrator.store.records import Record, Records
-from orchestrator.store.states import ALIVE, State
+from orchestrator.store.states import ALIVE, BAD_ENDS, State
 
 Pair = tuple[Manifest, Record]
 
 _COMPUTING = ALIVE - {State.QUEUED}
-_NO_REASON = ("", "None")
-"""What Slurm says of a task that it has not considered yet."""
-
-
-class Failure(msgspec.Struct, frozen=True, kw_only=True):
-    """Runs that ended alike."""
-
-    cause: str
-    message: str
-    runs: tuple[str, ...]
+_FIRST = (State.RUNNING, State.STALLED, State.INTERRUPTED, State.FAILED, State.BLOCKED, State.HELD)
+_RANK = {state: _FIRST.index(state) if state in _FIRST else len(_FIRST) for state in State}
 
 
 class Line(msgspec.Struct, frozen=True, kw_only=True):
@@ -42,12 +37,14 @@ class Line(msgspec.Struct, frozen=True, kw_only=True):
     cause: str = ""
     attempt: int = 0
     varying: dict[str, Any] = {}
-    step: int | None = None
-    """Last reported, of a run that computes."""
+    step: Number = None
+    """Last reported: of a run that computes the newest, of one that ended without a result how far it came."""
     objective: float | int | str | None = None
     minutes: float | None = None
     node: str = ""
     note: str = ""
+    waits: str = ""
+    """Of a run that waits, the scheduler's own word for it, or ours."""
 
 
 class Overview(msgspec.Struct, frozen=True, kw_only=True):
@@ -56,16 +53,23 @@ class Overview(msgspec.Struct, frozen=True, kw_only=True):
     grid: str
     counts: dict[str, int]
     orphans: int
-    spent: Cost
+    spent: Spending
     eta_min: float | None
     """Minutes until the last run ends, by the median of finished ones; None before any finished or when all ended."""
-    pending: dict[str, int]
-    """Why tasks wait, in the scheduler's words, or "no reason yet" → how many."""
+    waits: tuple[Wait, ...]
+    """Why runs do not start, the most frequent reason first."""
     failures: tuple[Failure, ...]
+    stalled: tuple[str, ...] = ()
+    """Runs that are alive for the scheduler, and give no sign of life."""
+    paused: str = ""
+    """Why nothing of the grid starts, until a person resumes it."""
     looked_at: float
     """When somebody last recorded what they saw; 0: never."""
+    janitor: bool = False
+    """A job on the cluster watches the grid."""
     notes: tuple[str, ...]
     lines: tuple[Line, ...]
+    """One a run, or of those that were asked for."""
 
 
 def make_overview(
@@ -76,22 +80,36 @@ def make_overview(
     *,
     latest: Mapping[str, Latest],
     objective: Objective | None,
-    slots: int,
+    around: Surroundings,
+    shown: Sequence[Pair] | None = None,
 ) -> Overview:
-    """Put together what is known of a grid's runs; `slots`: how many may run at once, for the time left."""
-    counts = Counter(record.state.value for _, record in pairs)
+    """Put together what is known of a grid's runs. `shown`: the runs that get a line; None: all."""
+    counts = Counter(record.state for _, record in pairs)
+    explainer = Explainer(grid, records, snapshot, around)
+    waits = {manifest.id: wait for manifest, record in pairs if (wait := explainer.explain(manifest, record)) is not None}
+    lines = pairs if shown is None else shown
     return Overview(
         grid=grid,
-        counts={state.value: counts[state.value] for state in State if counts[state.value]},
-        orphans=sum(manifest.id in records.orphans for manifest, _ in pairs),
-        spent=cost((manifest.resources, record.spent_s / 60) for manifest, record in pairs),
-        eta_min=estimate_left_min(pairs, slots, snapshot.taken_at),
-        pending=pending_reasons(snapshot),
-        failures=tuple(group_failures(pairs)),
+        counts={state.value: counts[state] for state in State if counts[state]},
+        orphans=sum(manifest.id in records.orphans for manifest, _ in pairs) if records.orphans else 0,
+        spent=add_up(pairs, records, snapshot.taken_at),
+        eta_min=estimate_left_min(pairs, around.slots, snapshot.taken_at),
+        waits=count_waits(waits.values()),
+        failures=tuple(group_failures((record for _, record in pairs), around.given_up)),
+        stalled=tuple(record.id for _, record in pairs if record.state is State.STALLED),
+        paused=first_line(records.paused.reason) if records.paused else "",
         looked_at=records.looked_at,
         notes=(*snapshot.notes, *_unreported(pairs, objective)),
-        lines=tuple(_line(manifest, record, latest.get(manifest.id), objective, snapshot) for manifest, record in pairs),
+        lines=tuple(
+            _line(manifest, record, latest.get(manifest.id), objective, waits.get(manifest.id), snapshot.taken_at)
+            for manifest, record in lines
+        ),
     )
+
+
+def most_telling(pairs: Sequence[Pair], most: int) -> list[Pair]:
+    """Return the runs to show where there is room for `most`: those that compute, then those that stand still, then the others."""
+    return sorted(pairs, key=lambda pair: _RANK[pair[1].state])[:most]
 
 
 def _unreported(pairs: Sequence[Pair], objective: Objective | None) -> Iterator[str]:
@@ -113,31 +131,7 @@ def estimate_left_min(pairs: Iterable[Pair], slots: int, now: float) -> float | 
     return left / max(1, min(slots, waiting + len(running)))
 
 
-def pending_reasons(snapshot: Snapshot) -> dict[str, int]:
-    """Return the scheduler's reasons for waiting, the most frequent first."""
-    rows = (row for tasks in snapshot.tasks.values() for row in tasks.values() if row.state is TaskState.WAITING)
-    return dict(Counter("no reason yet" if row.reason in _NO_REASON else row.reason for row in rows).most_common())
-
-
-def group_failures(pairs: Iterable[Pair]) -> list[Failure]:
-    """Group failed runs by cause and signature: "312 failed, 2 causes", the largest group first."""
-    groups: dict[tuple[str, str], list[Record]] = {}
-    for _, record in pairs:
-        if record.state in (State.FAILED, State.BLOCKED) or (record.state is State.INTERRUPTED and record.interruptions > 1):
-            cause = record.cause.value if record.cause else record.state.value
-            groups.setdefault((cause, record.signature or _first_line(record.reason)), []).append(record)
-    failures = [
-        Failure(cause=cause, message=_first_line(members[0].reason), runs=tuple(record.id for record in members))
-        for (cause, _), members in groups.items()
-    ]
-    return sorted(failures, key=lambda failure: -len(failure.runs))
-
-
-def _first_line(text: str) -> str:
-    return text.strip().splitlines()[0] if text.strip() else ""
-
-
-def _line(manifest: Manifest, record: Record, latest: Latest | None, objective: Objective | None, snapshot: Snapshot) -> Line:
+def _line(manifest: Manifest, record: Record, latest: Latest | None, objective: Objective | None, wait: Wait | None, now: float) -> Line:
     last = record.decisive
     value = record.best
     if latest is not None and objective is not None:
@@ -149,12 +143,21 @@ def _line(manifest: Manifest, record: Record, latest: Latest | None, objective: 
         state=record.state.value,
         cause=record.cause.value if record.cause else "",
         attempt=record.attempt,
-        step=latest.step if latest else None,
+        step=_step(record, latest),
         objective=value,
-        minutes=_minutes(record, snapshot.taken_at),
-        node=last.host if last else "",
-        note=_note(record, snapshot),
+        minutes=_minutes(record, now),
+        node=(last.node or last.host) if last else "",
+        note=_note(record, wait),
+        waits=wait.reason if wait else "",
     )
+
+
+def _step(record: Record, latest: Latest | None) -> Number:
+    """Return how far a run has come; of a completed one that says nothing."""
+    if latest is not None:
+        return latest.step
+    last = record.current
+    return last.last_step if last is not None and record.state is not State.COMPLETED else None
 
 
 def _minutes(record: Record, now: float) -> float | None:
@@ -164,8 +167,7 @@ def _minutes(record: Record, now: float) -> float | None:
     return max(0.0, now - last.started_at) / 60 if record.state in _COMPUTING else last.runtime_s / 60
 
 
-def _note(record: Record, snapshot: Snapshot) -> str:
-    if record.state is State.QUEUED:
-        row = snapshot.task(record.token, record.index)
-        return f"waits: {row.reason}" if row is not None and row.reason not in _NO_REASON else ""
-    return _first_line(record.reason)
+def _note(record: Record, wait: Wait | None) -> str:
+    """Return why a run waits; of one that ended badly first how."""
+    told = [first_line(record.reason)] if record.state in BAD_ENDS or wait is None else []
+    return "; ".join(filter(None, [*told, f"waits: {wait.sentence}" if wait is not None else ""]))

@@ -1,4 +1,4 @@
-"""Which runs are meant: by id prefix, --where, --state, --cause and --limit (pure)."""
+"""Which runs are meant: by id prefix, --where, --state, --cause, --signature and --limit (pure)."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ import msgspec
 
 from orchestrator.grid.manifest import Manifest
 from orchestrator.grid.where import parse_where
+from orchestrator.results.failures import failure_id
 from orchestrator.store.errors import SelectionError, did_you_mean
 from orchestrator.store.records import Record, Records
 from orchestrator.store.states import Cause, State
@@ -30,6 +31,8 @@ class Selection(msgspec.Struct, frozen=True, kw_only=True):
     where: str = ""
     states: tuple[State, ...] = ()
     causes: tuple[Cause, ...] = ()
+    signature: str = ""
+    """Beginning of the id that status gives to runs that ended alike."""
     limit: int | None = None
 
 
@@ -52,7 +55,8 @@ def parse_cause(text: str) -> Cause:
 def select(manifests: Mapping[str, Manifest], records: Records, selection: Selection) -> list[tuple[Manifest, Record]]:
     """Return the runs that the selection names, in the order of the manifest.
 
-    Raises SelectionError for an id prefix that names no run or several, and for a key that no run has.
+    Raises SelectionError for an id prefix that names no run or several, for a key that no run has, and for a signature that
+    is that of no run or of several groups.
     """
     wanted = {find_run(manifests, prefix) for prefix in selection.runs}
     pairs: Iterable[tuple[Manifest, Record]] = ((manifest, records.get(run_id)) for run_id, manifest in manifests.items())
@@ -64,7 +68,24 @@ def select(manifests: Mapping[str, Manifest], records: Records, selection: Selec
         pairs = (pair for pair in pairs if pair[1].state in selection.states)
     if selection.causes:
         pairs = (pair for pair in pairs if pair[1].cause in selection.causes)
+    if selection.signature:
+        failure = find_failure(records.runs.values(), selection.signature)
+        pairs = (pair for pair in pairs if failure_id(pair[1]) == failure)
     return list(pairs)[: selection.limit]
+
+
+def find_failure(records: Iterable[Record], prefix: str) -> str:
+    """Return the id of the one group of runs that ended alike whose id begins with `prefix`."""
+    sizes = Counter(failure_id(record) for record in records)
+    del sizes[""]
+    found = [name for name in sizes if name.startswith(prefix.lower())]
+    if len(found) == 1:
+        return found[0]
+    listed = ", ".join(f"{name} ({number:,} run{'s' * (number != 1)})" for name, number in sizes.most_common(8))
+    if not found:
+        told = f"Known: {listed}." if listed else "No run has ended badly."
+        raise SelectionError(f"--signature '{prefix[:40]}' is that of no run. {told}")
+    raise SelectionError(f"--signature '{prefix}' begins {len(found)} of them. Write more digits. Known: {listed}.")
 
 
 def _with_whole_ids(where: str, manifests: Mapping[str, Manifest]) -> str:

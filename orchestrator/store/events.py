@@ -58,6 +58,10 @@ class Intent(Event, frozen=True, kw_only=True):
     """Workers take any row; otherwise task i computes row i."""
     resources: dict[str, Any] = {}
     """What one run of the submission needs."""
+    overrides: dict[str, dict[str, Any]] = {}
+    """Run → dotted runtime keys that this attempt sets, decided by policy or by a person."""
+    exclude: tuple[str, ...] = ()
+    """Nodes that the scheduler was asked to avoid."""
     reason: str = "launch"
     """launch, requeue, watch, or the prepare command."""
 
@@ -102,6 +106,8 @@ class Started(Event, frozen=True, kw_only=True):
     token: str
     index: int
     host: str
+    node: str = ""
+    """The scheduler's name of the host."""
     job_id: str = ""
 
 
@@ -115,11 +121,19 @@ class Ended(Event, frozen=True, kw_only=True):
     cause: Cause | None = None
     message: str = ""
     signature: str = ""
+    confidence: str = ""
+    """certain, likely or guess: how sure the cause is."""
+    evidence: tuple[str, ...] = ()
+    """What the cause was read from; each line says its source first."""
     sha256: str = ""
     metrics: dict[str, Number] = {}
     best: Number = None
     best_step: int | None = None
     last: Number = None
+    last_step: Number = None
+    """Of the newest report."""
+    saved_at: float | None = None
+    """When this attempt wrote its newest checkpoint; None: it wrote none."""
     runtime_s: float = 0.0
     peak_mem_gb: float = 0.0
     peak_gpu_gb: float = 0.0
@@ -159,6 +173,22 @@ class Decided(Event, frozen=True, kw_only=True):
     reason: str
 
 
+class Paused(Event, frozen=True, kw_only=True):
+    """The grid is paused: nothing of it starts until a person resumes it; written before anything is held."""
+
+    reason: str
+    signature: str = ""
+    runs: tuple[str, ...] = ()
+    """The runs that ended alike."""
+    by: str = ""
+
+
+class Resumed(Event, frozen=True, kw_only=True):
+    """A person lifted the pause, or released what waited for the canaries."""
+
+    by: str = ""
+
+
 class Looked(Event, frozen=True, kw_only=True):
     """Somebody looked at the grid: which sources answered. Written only when something changed."""
 
@@ -179,6 +209,8 @@ LedgerEvent = (
     | Changed
     | Adopted
     | Decided
+    | Paused
+    | Resumed
     | Looked
 )
 

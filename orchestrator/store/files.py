@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import os
+import stat
 import uuid
 from collections.abc import Callable, Iterator
-from pathlib import Path
+from contextlib import contextmanager, suppress
+from pathlib import Path, PurePath
 from typing import TypeVar
 
 import msgspec
@@ -37,7 +39,8 @@ def make_dir(path: Path | str) -> None:
         try:
             os.mkdir(path, 0o700)
         except FileNotFoundError:
-            os.makedirs(path, 0o700, exist_ok=True)
+            make_dir(os.path.dirname(path) or ".")  # makedirs would give the parents what the umask leaves
+            os.mkdir(path, 0o700)
     except OSError as error:
         if os.path.isdir(path):
             return
@@ -73,6 +76,12 @@ def write_new(path: Path, content: bytes, *, durable: bool = True, mode: int = 0
         if durable:
             check_point("fsync", path)
             os.fsync(stream.fileno())
+
+
+def remove_file(path: Path) -> None:
+    """Remove a file, if it is there."""
+    check_point("unlink", path)
+    path.unlink(missing_ok=True)
 
 
 def write_plain(path: Path | str, content: bytes) -> None:
@@ -218,3 +227,136 @@ def publish_dir(source: Path, target: Path) -> None:
     check_point("rename", target)
     os.rename(source, target)
     fsync_dir(target.parent)
+
+
+@contextmanager
+def opened_below(root: Path, folder: PurePath, *, make: bool = False) -> Iterator[int]:
+    """Open a folder by its path relative to `root`, step by step and following no symbolic link; yields its descriptor.
+
+    Raises StoreError where a step is a link or no folder, or leads out of `root`; OSError where it is not there and `make` is False.
+    """
+    flags = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
+    place, descriptor = root, os.open(root, flags)
+    try:
+        for name in inner_parts(folder):
+            place = place / name
+            refuse_link(place)
+            try:
+                inner = os.open(name, flags, dir_fd=descriptor)
+            except FileNotFoundError:
+                if not make:
+                    raise
+                check_point("mkdir", place)
+                os.mkdir(name, 0o700, dir_fd=descriptor)
+                os.fsync(descriptor)
+                inner = os.open(name, flags, dir_fd=descriptor)
+            os.close(descriptor)
+            descriptor = inner
+        yield descriptor
+    finally:
+        os.close(descriptor)
+
+
+def inner_parts(path: PurePath) -> tuple[str, ...]:
+    """Return the parts of a relative path; raise StoreError for one that is absolute or goes up."""
+    if path.is_absolute() or ".." in path.parts:
+        raise StoreError(f"{path}: leads out of its folder and is left alone.")
+    return path.parts
+
+
+def refuse_link(path: Path) -> None:
+    """Raise StoreError when `path` is a symbolic link."""
+    if path.is_symlink():
+        raise StoreError(f"{path}: is a symbolic link and is left alone. Move what it points to by hand.")
+
+
+def move_below(root: Path, source: PurePath, target: PurePath, *, make: bool = True) -> None:
+    """Move a file or folder of ours from one place below `root` to another; both are relative, and no link is followed.
+
+    Missing folders of the target are made, unless `make` is False. Raises StoreError for a link, for what belongs to
+    somebody else, and where the target exists; OSError where the filesystem refuses.
+    """
+    with opened_below(root, source.parent) as origin, opened_below(root, target.parent, make=make) as destination:
+        status = os.stat(source.name, dir_fd=origin, follow_symlinks=False)
+        if stat.S_ISLNK(status.st_mode):
+            refuse_link(root / source)
+        if status.st_uid != os.getuid():
+            raise StoreError(f"{root / source}: belongs to user {status.st_uid} and is left alone.")
+        if _is_there(destination, target.name):
+            raise StoreError(f"{root / target}: exists already; move it away first.")
+        check_point("rename", root / target)
+        os.rename(source.name, target.name, src_dir_fd=origin, dst_dir_fd=destination)
+        os.fsync(destination)
+        os.fsync(origin)
+
+
+def _is_there(folder: int, name: str) -> bool:
+    try:
+        os.stat(name, dir_fd=folder, follow_symlinks=False)
+    except FileNotFoundError:
+        return False
+    return True
+
+
+def remove_below(root: Path, path: PurePath) -> list[str]:
+    """Delete a file or a whole folder below `root`, links themselves and never what they point to.
+
+    Returns a sentence for each thing that was left: what belongs to somebody else, and what the filesystem holds on to
+    (.nfs files, a folder that is not empty). Nothing of that is fatal: it can be tried again later.
+    """
+    left: list[str] = []
+    try:
+        with opened_below(root, path.parent) as folder:
+            _remove(folder, path.name, root / path, left)
+    except FileNotFoundError:
+        return left
+    except OSError as error:
+        left.append(f"{root / path}: {error.strerror}")
+    return left
+
+
+def _remove(folder: int, name: str, path: Path, left: list[str]) -> None:
+    status = os.stat(name, dir_fd=folder, follow_symlinks=False)
+    if status.st_uid != os.getuid():
+        left.append(f"{path}: belongs to user {status.st_uid} and is left alone")
+        return
+    is_folder = stat.S_ISDIR(status.st_mode)
+    before = len(left)
+    try:
+        if is_folder:
+            _remove_content(folder, name, path, left)
+        if len(left) == before:
+            check_point("rmdir" if is_folder else "unlink", path)
+            (os.rmdir if is_folder else os.unlink)(name, dir_fd=folder)
+    except FileNotFoundError:
+        return  # somebody else was faster
+    except (OSError, RecursionError) as error:
+        left.append(f"{path}: {error.strerror if isinstance(error, OSError) else 'lies too deep'}")
+
+
+def _remove_content(folder: int, name: str, path: Path, left: list[str]) -> None:
+    inner = os.open(name, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=folder)
+    try:
+        for each in os.listdir(inner):
+            _remove(inner, each, path / each, left)
+    finally:
+        os.close(inner)
+
+
+def remove_empty_below(root: Path, path: PurePath) -> None:
+    """Remove a folder below `root` and the folders in it, as far as they are empty; files, links and all else stay."""
+    try:
+        with opened_below(root, path) as top:
+            for place, folders, _, descriptor in os.fwalk(".", topdown=False, dir_fd=top):
+                for name in folders:
+                    _remove_empty(descriptor, name, root / path / place / name)
+        with opened_below(root, path.parent) as folder:
+            _remove_empty(folder, path.name, root / path)
+    except FileNotFoundError:
+        return
+
+
+def _remove_empty(folder: int, name: str, path: Path) -> None:
+    check_point("rmdir", path)
+    with suppress(OSError):
+        os.rmdir(name, dir_fd=folder)

@@ -161,6 +161,29 @@ class PreparePaths:
 
 
 @dataclass(frozen=True)
+class TrashPaths:
+    """Where single files and folders go that are not wanted any more: one batch a prune."""
+
+    root: Path
+    """What they were taken from; paths of items are relative to it."""
+    dir: Path
+    """Folder of the batches, below `root`."""
+
+    def index(self, batch: str) -> Path:
+        """Return what says which things a batch holds, where they came from, when and why."""
+        return self.dir / batch / "index.json"
+
+    def files(self, batch: str) -> Path:
+        """Return the folder that repeats the paths of what the batch holds."""
+        return self.dir / batch / "files"
+
+    @property
+    def lock(self) -> Path:
+        """Guards a trash that no ledger guards."""
+        return self.dir / "lock"
+
+
+@dataclass(frozen=True)
 class GridPaths:
     """The folder of one grid, `runs/<grid>` or `runs/<grid>@<variant>`."""
 
@@ -216,6 +239,21 @@ class GridPaths:
         return self.dir / "launch.json"
 
     @property
+    def janitor(self) -> Path:
+        """Folder of the job that watches the grid."""
+        return self.dir / "janitor"
+
+    @property
+    def paused(self) -> Path:
+        """Derived: there while the grid is paused; workers look for it before they start a run."""
+        return self.dir / "paused"
+
+    @property
+    def quiet(self) -> Path:
+        """Derived: what computing runs showed at the last check, and since when."""
+        return self.dir / "quiet.json"
+
+    @property
     def absent(self) -> Path:
         """Derived: tasks that no source named, and since when."""
         return self.dir / "absent.json"
@@ -226,7 +264,18 @@ class GridPaths:
 
     @property
     def trash(self) -> Path:
+        """Where whole runs go, each under its id."""
         return self.dir / "trash"
+
+    @property
+    def parts(self) -> TrashPaths:
+        """The trash of attempts, checkpoints and other parts of runs that stay."""
+        return TrashPaths(self.dir, self.trash / "parts")
+
+    @property
+    def condemned(self) -> Path:
+        """What is being deleted: no way leads back from here, and the next deletion finishes it."""
+        return self.trash / "condemned"
 
     def run(self, run_id: str) -> RunPaths:
         """Return the folder of the run `run_id`, 16 hex digits."""
@@ -263,3 +312,8 @@ def grid_paths(runs: Path, name: str, variant: str | None = None) -> GridPaths:
         if part is not None and not GRID_NAME.match(part):
             raise InputError(f"'{part[:40]}' cannot be the name of a grid or variant. Use letters, digits, _ . and - (at most 100).")
     return GridPaths(runs.absolute() / (f"{name}@{variant}" if variant else name))
+
+
+def event_tree_trash(folder: Path) -> TrashPaths:
+    """Return the trash of a folder of TensorBoard files."""
+    return TrashPaths(folder, folder / ".trash-mrsweep")

@@ -17,6 +17,7 @@ from orchestrator.store.errors import Busy, StoreError
 from orchestrator.store.events import LedgerEvent, Opened, Released, decode_event
 from orchestrator.store.files import Journal, create_exclusive, fsync_dir, make_dir, parse_lines, read_whole, write_atomic
 from orchestrator.store.layout import GridPaths
+from orchestrator.store.ownership import check_owner
 from orchestrator.store.process import Identity, current_process, is_alive
 from orchestrator.store.records import Records
 
@@ -191,7 +192,8 @@ def take_pen(
 
 def _prepare(paths: GridPaths) -> None:
     check_usable(paths)
-    make_dir(paths.ledger)
+    for folder in (paths.dir.parent, paths.dir, paths.ledger):  # one by one: parents that are made on the way follow the umask
+        make_dir(folder)
 
 
 def check_usable(paths: GridPaths) -> None:
@@ -203,14 +205,13 @@ def check_usable(paths: GridPaths) -> None:
     if not nearest.is_dir() or not os.access(nearest, os.W_OK | os.X_OK):
         problem = "cannot be written to" if nearest.is_dir() else "is not a folder"
         raise StoreError(f"{folder}: cannot be used, as {nearest} {problem}. Choose another with --runs DIR.")
+    check_owner(folder.parent)
     if nearest == folder:
         _check_ours(paths)
 
 
 def _check_ours(paths: GridPaths) -> None:
-    owner = paths.dir.stat().st_uid
-    if owner != os.getuid():
-        raise StoreError(f"{paths.dir}: belongs to user {owner}. Use a runs folder of your own with --runs DIR.")
+    check_owner(paths.dir)
     others = sorted(name for name in os.listdir(paths.dir) if not name.startswith("."))
     if others and not paths.ledger.is_dir():
         raise StoreError(f"{paths.dir}: holds {others[0]} and is no grid's folder. Move it away, or choose another with --runs DIR.")

@@ -16,13 +16,15 @@ from orchestrator.store.events import (
     LedgerEvent,
     Looked,
     Number,
+    Paused,
     Recalled,
     Refused,
+    Resumed,
     Started,
     Submitted,
     Throttled,
 )
-from orchestrator.store.states import ALIVE, FINAL, Cause, State, may_become
+from orchestrator.store.states import ALIVE, BAD_ENDS, FINAL, Cause, State, may_become
 
 WATCH = "watch"
 """Reason of an intent that no person asked for."""
@@ -36,12 +38,20 @@ class Attempt(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     token: str = ""
     index: int = 0
     host: str = ""
+    node: str = ""
+    """The scheduler's name of the host."""
     job_id: str = ""
     started_at: float | None = None
     ended_at: float | None = None
     state: State = State.RUNNING
     cause: Cause | None = None
     message: str = ""
+    signature: str = ""
+    confidence: str = ""
+    evidence: tuple[str, ...] = ()
+    last_step: Number = None
+    saved_at: float | None = None
+    """When it wrote its newest checkpoint; None: it wrote none."""
     runtime_s: float = 0.0
     peak_mem_gb: float = 0.0
     peak_gpu_gb: float = 0.0
@@ -66,8 +76,10 @@ class Record(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     since: float = 0.0
     """When the present state began."""
     attempts: tuple[Attempt, ...] = ()
-    interruptions: int = 0
-    """How often in a row the machine ended the run, since a person last asked for it."""
+    tally: dict[Cause, int] = {}
+    """By cause, how many attempts ended badly since a person last asked for the run: what budgets count."""
+    overrides: dict[str, Any] = {}
+    """Dotted runtime keys that its newest attempt sets."""
     metrics: dict[str, Number] = {}
     best: Number = None
     best_step: int | None = None
@@ -101,9 +113,10 @@ class Record(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
         """Wall time of all attempts that ended."""
         return sum(attempt.runtime_s for attempt in self.attempts)
 
-    def count(self, *causes: Cause) -> int:
-        """Return how many attempts ended by one of `causes`."""
-        return sum(attempt.cause in causes for attempt in self.attempts)
+    @property
+    def losses(self) -> int:
+        """How many attempts ended badly since a person last asked for the run."""
+        return sum(self.tally.values())
 
 
 class SubmissionRecord(Intent, frozen=True, kw_only=True, omit_defaults=True, tag_field="t", tag="submission"):
@@ -132,6 +145,10 @@ class Records(msgspec.Struct, kw_only=True, omit_defaults=True):
     version: int = 0
     looked_at: float = 0.0
     """When somebody last recorded what they saw."""
+    paused: Paused | None = None
+    """Why nothing of the grid starts, until a person resumes it."""
+    resumed_at: float = 0.0
+    """What ended before is no reason to pause again."""
 
     def get(self, run_id: str) -> Record:
         """Return the record of a run; one that nothing is known of is PLANNED."""
@@ -169,8 +186,9 @@ class Records(msgspec.Struct, kw_only=True, omit_defaults=True):
             return
         if record.state is not state:
             changes |= {"before": record.state, "before_cause": record.cause}
-        if state is State.INTERRUPTED and record.is_alive:
-            changes["interruptions"] = record.interruptions + 1
+        cause = changes.get("cause")
+        if state in BAD_ENDS and record.state is not state and cause is not None:
+            changes["tally"] = {**record.tally, cause: record.tally.get(cause, 0) + 1}
         self.runs[record.id] = msgspec.structs.replace(record, state=state, **changes)
 
 
@@ -187,8 +205,9 @@ def _intent(records: Records, event: Intent) -> None:
         if attempt < record.attempt or (record.is_alive and record.attempt == attempt):
             continue  # it lives, or a newer attempt does
         place = {"attempt": attempt, "token": event.token, "index": index, "since": event.at}
-        interruptions = record.interruptions if event.reason == WATCH else 0
-        records._move(record, State.QUEUED, cause=None, reason="", adopted_from="", interruptions=interruptions, **place)
+        tally = record.tally if event.reason == WATCH else {}
+        overrides = event.overrides.get(run_id, {})
+        records._move(record, State.QUEUED, cause=None, reason="", adopted_from="", tally=tally, overrides=overrides, **place)
 
 
 def _submitted(records: Records, event: Submitted) -> None:
@@ -238,6 +257,7 @@ def _started(records: Records, event: Started) -> None:
         token=event.token,
         index=event.index,
         host=event.host,
+        node=event.node,
         job_id=event.job_id,
         started_at=event.at,
     )
@@ -259,7 +279,12 @@ def _ended(records: Records, event: Ended) -> None:
         if event.state is State.COMPLETED
         else {}
     )
-    records._move(record, event.state, cause=event.cause, reason=event.message, since=event.at, signature=event.signature, **proof)
+    cause = event.cause or _UNTOLD.get(event.state)
+    records._move(record, event.state, cause=cause, reason=event.message, since=event.at, signature=event.signature, **proof)
+
+
+_UNTOLD = {State.INTERRUPTED: Cause.LOST, State.FAILED: Cause.UNKNOWN, State.CANCELLED: Cause.CANCELLED}
+"""The cause of an end that names none."""
 
 
 def _close(attempt: Attempt, event: Ended) -> Attempt:
@@ -271,6 +296,11 @@ def _close(attempt: Attempt, event: Ended) -> Attempt:
         state=event.state,
         cause=event.cause,
         message=event.message,
+        signature=event.signature,
+        confidence=event.confidence,
+        evidence=event.evidence,
+        last_step=event.last_step,
+        saved_at=event.saved_at,
         runtime_s=event.runtime_s,
         peak_mem_gb=event.peak_mem_gb,
         peak_gpu_gb=event.peak_gpu_gb,
@@ -299,6 +329,15 @@ def _adopted(records: Records, event: Adopted) -> None:
     )
 
 
+def _paused(records: Records, event: Paused) -> None:
+    records.paused = event
+
+
+def _resumed(records: Records, event: Resumed) -> None:
+    records.paused = None
+    records.resumed_at = event.at
+
+
 def _looked(records: Records, event: Looked) -> None:
     records.looked_at = event.at
 
@@ -314,5 +353,7 @@ _HANDLERS: dict[type, Any] = {
     Ended: _ended,
     Changed: _changed,
     Adopted: _adopted,
+    Paused: _paused,
+    Resumed: _resumed,
     Looked: _looked,
 }

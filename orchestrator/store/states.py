@@ -71,6 +71,10 @@ ALIVE = frozenset({State.QUEUED, State.RUNNING, State.STALLED})
 """The scheduler holds a task for the run."""
 
 
+BAD_ENDS = frozenset({State.INTERRUPTED, State.FAILED})
+"""What a rule of the watchdog may answer with another attempt."""
+
+
 def may_become(before: State, after: State) -> bool:
     """Say whether the table allows a run to go from `before` to `after`; staying is allowed."""
     return before is after or after in TRANSITIONS[before]

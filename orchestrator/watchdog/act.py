@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
+from typing import Any
 
 import msgspec
 
-from orchestrator.cluster.resources import Resources
 from orchestrator.cluster.scheduler import Snapshot, TaskRow, TaskState
 from orchestrator.grid.manifest import Manifest
+from orchestrator.grid.spec import Spec
 from orchestrator.launch.arrays import ArrayPlan, Job, cut_arrays
 from orchestrator.launch.commit import Common, submit_arrays
 from orchestrator.launch.launch import count_live, find_resume, find_room, make_template, pack_of, prepare_jobs
 from orchestrator.launch.opened import OpenGrid, Settings
-from orchestrator.launch.plan import make_jobs
+from orchestrator.launch.plan import Wanted, last_resources, make_jobs
 from orchestrator.store.errors import InputError
 from orchestrator.store.events import Changed
 from orchestrator.store.files import make_dir, write_atomic
@@ -21,8 +22,9 @@ from orchestrator.store.layout import GridPaths
 from orchestrator.store.ledger import Pen
 from orchestrator.store.records import Record, Records
 from orchestrator.store.states import Cause, State
+from orchestrator.watchdog.answers import Action, read_answers
 from orchestrator.watchdog.look import Site
-from orchestrator.watchdog.policy import held_runs
+from orchestrator.watchdog.policy import Decision, bad_nodes, held_runs
 from orchestrator.worker.claim import Wish
 
 TAKEN_BACK = (State.FAILED, State.CANCELLED, State.INTERRUPTED, State.BLOCKED, State.HELD)
@@ -48,20 +50,22 @@ def plan_submittal(
     snapshot: Snapshot,
     site: Site,
     *,
+    decisions: Mapping[str, Decision] | None = None,
     changed: Mapping[str, float] | None = None,
+    overrides: Mapping[str, Mapping[str, Any]] | None = None,
 ) -> Submittal:
-    """Decide in which arrays these runs go, with the resources they had last, and `changed` ones on top.
+    """Decide in which arrays these runs go, with the resources and runtime keys they had last, or those that were decided.
 
-    Runs whose task the scheduler still holds are left out. It writes nothing; it reads which attempts left a checkpoint.
-    Raises ProfileError for `changed` ones that no node can give.
+    `changed` resources and `overrides` (run → dotted runtime key → value) come on top. Runs whose task the scheduler still holds
+    are left out. It writes nothing; it reads which attempts left a checkpoint. Raises ProfileError for `changed` ones that no
+    node can give.
     """
-    held = held_runs(records, snapshot)
+    decisions, held = decisions or {}, held_runs(records, snapshot)
     manifests = [manifest for manifest in manifests if manifest.id not in held]
-    resume = find_resume(grid.paths, records, [manifest.id for manifest in manifests])
-    wanted = [
-        msgspec.structs.replace(manifest, resources=msgspec.structs.replace(last_resources(manifest, records), **changed or {}))
-        for manifest in manifests
-    ]
+    afresh = {run_id for run_id, decision in decisions.items() if decision.action is Action.REQUEUE}
+    resume = find_resume(grid.paths, records, [manifest.id for manifest in manifests if manifest.id not in afresh])
+    own = overrides or {}
+    wanted = [_want(one, records, decisions.get(one.id), changed or {}, own.get(one.id, {})) for one in manifests]
     room = find_room(grid.spec, records, site.scheduler, count_live(snapshot))
     listed = site.profile.scheduler == "local"
     arrays, later = cut_arrays(make_jobs(wanted, records, resume), pack_of(grid.spec, site.profile), room, listed=listed)
@@ -70,21 +74,27 @@ def plan_submittal(
     return Submittal(arrays=tuple(arrays), later=tuple(later))
 
 
-def last_resources(manifest: Manifest, records: Records) -> Resources:
-    """Return what a run asked for when it was taken last, or what its manifest says."""
-    record = records.get(manifest.id)
-    tokens = (record.token, record.current.token if record.current else "")
-    taken = (one for token in tokens if (one := records.submissions.get(token)) and one.resources and not one.refused)
-    submission = next(taken, None)
-    return msgspec.convert(submission.resources, Resources) if submission else manifest.resources
+def _want(
+    manifest: Manifest, records: Records, decision: Decision | None, changed: Mapping[str, float], overrides: Mapping[str, Any]
+) -> Wanted:
+    resources = decision.resources if decision else last_resources(manifest, records)
+    before = decision.overrides if decision else records.get(manifest.id).overrides
+    return Wanted(manifest=manifest, resources=msgspec.structs.replace(resources, **changed), overrides={**before, **overrides})
 
 
 def submit(pen: Pen, grid: OpenGrid, submittal: Submittal, site: Site, snapshot: Snapshot, *, reason: str) -> list[str]:
     """Submit runs again; returns the tokens. Old stop wishes hold for old attempts only."""
     settings = settings_or_fail(grid)
     jobs = prepare_jobs(pen, settings, submittal.arrays, site.scheduler, count_live(snapshot))
-    common = Common(template=make_template(grid.paths, grid.spec, settings, site.profile), reason=reason)
+    exclude = nodes_to_avoid(grid.spec, pen.records, site, pen.clock())
+    common = Common(template=make_template(grid.paths, grid.spec, settings, site.profile), reason=reason, exclude=exclude)
     return submit_arrays(pen, submittal.arrays, site.scheduler, common, jobs)
+
+
+def nodes_to_avoid(spec: Spec, records: Records, site: Site, now: float) -> tuple[str, ...]:
+    """Return the nodes on which runs were lost of late; never more than half of all."""
+    most, since = (site.scheduler.limits().nodes or 0) // 2, now - 60 * site.profile.avoid_min
+    return bad_nodes(records.runs.values(), read_answers(spec.policy), since=since, most=most)
 
 
 def cancel(pen: Pen, chosen: Sequence[Record], snapshot: Snapshot, site: Site, *, by: str) -> tuple[int, int]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass
 
 import msgspec
@@ -12,15 +12,16 @@ import msgspec
 from orchestrator.cluster.choose import default_profile_name, open_scheduler
 from orchestrator.cluster.job_ids import read_job_id
 from orchestrator.cluster.profile import Profile, load_profile
-from orchestrator.cluster.scheduler import Scheduler, Snapshot
+from orchestrator.cluster.scheduler import Limits, Scheduler, Snapshot
 from orchestrator.launch.commit import PREPARE
 from orchestrator.launch.opened import OpenGrid
-from orchestrator.store.errors import LaunchConflict
+from orchestrator.store.errors import ClusterError, LaunchConflict
 from orchestrator.store.events import LedgerEvent
 from orchestrator.store.files import read_json, write_atomic
 from orchestrator.store.layout import GridPaths
 from orchestrator.store.ledger import read_records
 from orchestrator.store.records import Records, SubmissionRecord
+from orchestrator.watchdog.clues import clues_in
 from orchestrator.watchdog.observe import Absences, Patience, Proof, Proven, bad_end_of, blocked_by_prepare, observe
 from orchestrator.worker.journals import read_journals
 from orchestrator.worker.outcome import read_result
@@ -40,13 +41,21 @@ class Site:
         return self.scheduler.limits().at_once if self.scheduler.name == "local" else None
 
 
-def site_of(grid: OpenGrid, profile_name: str | None = None) -> Site:
-    """Return the site a grid was launched on; `profile_name` wins over what launch.json says.
+def known_limits(site: Site) -> Limits | None:
+    """Return what the site accepts, None when it does not answer: what depends on it alone can then not be told."""
+    try:
+        return site.scheduler.limits()
+    except ClusterError:
+        return None
+
+
+def site_of(grid: OpenGrid, profile_name: str | None = None, *, reading: bool = False) -> Site:
+    """Return the site a grid was launched on; `profile_name` wins over what launch.json says. `reading`: the caller only shows.
 
     Raises LaunchConflict when runs may be alive at a place of another kind: nobody here could tell that they are.
     """
     launched = grid.settings.profile if grid.settings else None
-    site = open_site(grid.paths, profile_name or launched)
+    site = open_site(grid.paths, profile_name or launched, reading=reading)
     if launched and site.profile.name != launched:
         _refuse_runs_elsewhere(grid.paths, site, launched)
     return site
@@ -68,10 +77,10 @@ def _is_local(job_id: str) -> bool:
     return read_job_id(job_id) is not None
 
 
-def open_site(paths: GridPaths, profile_name: str | None) -> Site:
+def open_site(paths: GridPaths, profile_name: str | None, *, reading: bool = False) -> Site:
     """Return the site that a profile describes; without a name Slurm where sbatch is found, else this machine."""
     profile = load_profile(profile_name or default_profile_name())
-    return Site(profile=profile, scheduler=open_scheduler(profile, submissions=paths.submissions))
+    return Site(profile=profile, scheduler=open_scheduler(profile, submissions=paths.submissions, reading=reading))
 
 
 class Look(msgspec.Struct, frozen=True, kw_only=True):
@@ -97,12 +106,12 @@ def look(grid: OpenGrid, site: Site, *, records: Records | None = None, now: flo
     known = read_records(paths) if records is None else records
     grid.check(known)
     asked = live_tokens(known)
-    snapshot = snapshot or _ask_about(asked, known, site.scheduler, now)
+    snapshot = snapshot or _ask_about(asked, known, site.scheduler, now, also=_janitors(grid))
     patience = Patience(settle_s=site.profile.settle_s, absent_s=site.profile.absent_s)
     before = read_json(paths.absent, Absences) or Absences()
     blocked = blocked_by_prepare(known, _prepare_of(grid), _prepare_failure(paths, known, snapshot, patience), now)
     view = known.copy().apply(blocked)  # first: Slurm cancels what depends on a failed job, and that is no person's wish
-    events, absences, view = observe(view, read_journals(paths, view), snapshot, _prover(paths), patience, before)
+    events, absences, view = observe(view, read_journals(paths, view), snapshot, _prover(paths), clues_in(paths), patience, before)
     return Look(records=view, events=(*blocked, *events), asked=tuple(asked), snapshot=snapshot, absences=absences)
 
 
@@ -112,15 +121,29 @@ def ask(records: Records, scheduler: Scheduler, now: float) -> Snapshot:
 
 
 def ask_of(run_ids: Iterable[str], records: Records, scheduler: Scheduler, now: float) -> Snapshot:
-    """Ask about the newest submissions of these runs, also of those that have ended for us: a task may live all the same."""
-    return _ask_about(sorted({records.get(run_id).token for run_id in run_ids} & records.submissions.keys()), records, scheduler, now)
+    """Ask about all submissions that hold these runs, also of those that have ended for us: a task may live all the same."""
+    wanted = set(run_ids)
+    submissions = records.submissions.values()
+    tokens = sorted(one.token for one in submissions if not one.refused and any(run_id in wanted for run_id, _ in one.runs))
+    return _ask_about(tokens, records, scheduler, now)
 
 
-def _ask_about(tokens: list[str], records: Records, scheduler: Scheduler, now: float) -> Snapshot:
-    if not tokens:
+def janitor_name(paths: GridPaths) -> str:
+    """Return the name of the job that watches a grid."""
+    return f"{paths.name[:100].replace('@', '.')}-janitor"
+
+
+def _janitors(grid: OpenGrid) -> list[str]:
+    return [janitor_name(grid.paths)] if grid.settings and grid.settings.janitor else []
+
+
+def _ask_about(tokens: list[str], records: Records, scheduler: Scheduler, now: float, *, also: Collection[str] = ()) -> Snapshot:
+    """Ask once about submissions, and in the same breath about jobs that hold no runs."""
+    if not tokens and not also:
         return Snapshot(taken_at=now, queue_ok=True, accounting_ok=True, tasks={})
-    since = min(records.submissions[token].at for token in tokens)
-    snapshot = scheduler.snapshot(tokens, since=since, now=now, open_tasks={token: open_tasks(records, token) for token in tokens})
+    since = min((records.submissions[token].at for token in tokens), default=now)
+    expected = {token: open_tasks(records, token) for token in tokens}
+    snapshot = scheduler.snapshot([*tokens, *also], since=since, now=now, open_tasks=expected)
     unseen = [told for token in tokens if token not in snapshot.tasks and (told := _elsewhere(records.submissions[token]))]
     return msgspec.structs.replace(snapshot, queue_ok=False, notes=(*snapshot.notes, *unseen)) if unseen else snapshot
 

@@ -11,6 +11,8 @@ from orchestrator.cluster.scheduler import Snapshot, TaskRow, TaskState
 from orchestrator.store.events import Changed, Ended, LedgerEvent, Number
 from orchestrator.store.records import Attempt, Record, Records, SubmissionRecord
 from orchestrator.store.states import Cause, State
+from orchestrator.watchdog.clues import Clues
+from orchestrator.watchdog.diagnose import diagnose, is_by_a_person, told_of
 from orchestrator.worker.journals import Journals
 
 
@@ -48,17 +50,6 @@ class Absences(msgspec.Struct, frozen=True, kw_only=True):
 
 MIN_LOOKS = 3
 
-WORDS: dict[str, tuple[State, Cause]] = {
-    "OUT_OF_MEMORY": (State.FAILED, Cause.HOST_OOM),
-    "TIMEOUT": (State.INTERRUPTED, Cause.TIMEOUT),
-    "DEADLINE": (State.INTERRUPTED, Cause.TIMEOUT),
-    "PREEMPTED": (State.INTERRUPTED, Cause.PREEMPTED),
-    "NODE_FAIL": (State.INTERRUPTED, Cause.NODE_FAILURE),
-    "BOOT_FAIL": (State.INTERRUPTED, Cause.NODE_FAILURE),
-    "REVOKED": (State.INTERRUPTED, Cause.PREEMPTED),
-}
-"""How a task's end counts for the run that it was computing and that left no end of its own; CANCELLED depends on by whom."""
-
 
 class Observation(NamedTuple):
     """What evidence comes to."""
@@ -71,7 +62,9 @@ class Observation(NamedTuple):
     """The records with the events taken in."""
 
 
-def observe(records: Records, journals: Journals, snapshot: Snapshot, proof: Proof, patience: Patience, absences: Absences) -> Observation:
+def observe(
+    records: Records, journals: Journals, snapshot: Snapshot, proof: Proof, clues: Clues, patience: Patience, absences: Absences
+) -> Observation:
     """Return what the evidence adds to `records`, which is not changed.
 
     The order of trust: a proof of success, a worker's own words, the scheduler's word for a task that ended and
@@ -79,7 +72,7 @@ def observe(records: Records, journals: Journals, snapshot: Snapshot, proof: Pro
     """
     events: list[LedgerEvent] = list(journals.events)
     view = records.copy().apply(events)
-    evidence = _Evidence(snapshot, proof, patience, absences)
+    evidence = _Evidence(snapshot, proof, clues, patience, absences)
     missing: dict[str, tuple[float, int]] = {}
     judged: list[LedgerEvent] = []
     for record in view.runs.values():
@@ -97,6 +90,7 @@ class _Evidence(NamedTuple):
 
     snapshot: Snapshot
     proof: Proof
+    clues: Clues
     patience: Patience
     absences: Absences
 
@@ -105,13 +99,13 @@ def _judge(
     record: Record, submission: SubmissionRecord, evidence: _Evidence, missing: dict[str, tuple[float, int]]
 ) -> Iterator[LedgerEvent]:
     """Yield the end of a run whose task is gone, if it is surely gone; what no source names is noted in `missing`."""
-    snapshot, proof, patience, absences = evidence
+    snapshot, patience, absences = evidence.snapshot, evidence.patience, evidence.absences
     rows = _tasks_of(record, submission, snapshot)
     now = snapshot.taken_at
     if any(row.state is not TaskState.ENDED for row in rows):
         return
     if rows and is_settled(rows, patience, now):
-        yield from _ends(record, rows, proof, now, ours=_is_recalled(record, submission))
+        yield from _ends(record, rows, submission, evidence, ours=_is_recalled(record, submission))
         return
     if rows or not snapshot.queue_ok:
         return
@@ -122,7 +116,7 @@ def _judge(
         if _is_out_of_array(record, submission, snapshot):
             yield _left_its_array(record, now)
         else:
-            yield from _ends(record, [], proof, now)
+            yield from _ends(record, [], submission, evidence)
 
 
 def _place(record: Record, submission: SubmissionRecord) -> str:
@@ -146,16 +140,6 @@ def _is_out_of_array(record: Record, submission: SubmissionRecord, snapshot: Sna
 def _is_recalled(record: Record, submission: SubmissionRecord) -> bool:
     """Say whether we cancelled the run's task ourselves."""
     return record.token == submission.token and record.index in submission.recalled
-
-
-def is_by_a_person(row: TaskRow) -> bool:
-    """Say whether somebody cancelled the task: accounting names who, the queue alone names no reason.
-
-    Slurm itself cancels what waits for a job that failed (reason Dependency), and accounting what a controller forgot.
-    """
-    if row.state is not TaskState.ENDED or row.word != "CANCELLED":
-        return False
-    return row.reason.startswith("by ") if row.source == "sacct" else not row.reason.startswith("Dependency")
 
 
 def _left_its_array(record: Record, now: float) -> Changed:
@@ -197,39 +181,58 @@ def is_settled(rows: Collection[TaskRow], patience: Patience, now: float) -> boo
     return now - newest >= patience.settle_s
 
 
-def _ends(record: Record, rows: list[TaskRow], proof: Proof, now: float, *, ours: bool = False) -> Iterator[LedgerEvent]:
+def _ends(
+    record: Record, rows: list[TaskRow], submission: SubmissionRecord, evidence: _Evidence, *, ours: bool = False
+) -> Iterator[LedgerEvent]:
     """Yield what became of a run whose tasks are gone: the end of its newest attempt, and a success that an earlier one left behind.
 
     `ours`: we cancelled its task ourselves.
     """
+    now = evidence.snapshot.taken_at
     ended_at = (rows[0].ended_at if rows else None) or now
-    proofs = ((earlier, proof(record.id, earlier.number, earlier.restart)) for earlier in reversed(record.attempts))
+    proofs = ((earlier, evidence.proof(record.id, earlier.number, earlier.restart)) for earlier in reversed(record.attempts))
     proven = next((_success(record.id, earlier, found, ended_at) for earlier, found in proofs if found is not None), None)
     newest = record.current
     if proven is None or (
         newest is not None and newest.ended_at is None and (proven.attempt, proven.restart) != (newest.number, newest.restart)
     ):
-        yield _end(record, rows, ended_at, now, ours=ours)
+        yield _never_started(record, rows, now, ours=ours) if _waits(record) else _end(record, rows, submission, evidence, ours=ours)
     if proven is not None:
         yield proven
 
 
-def _end(record: Record, rows: list[TaskRow], ended_at: float, now: float, *, ours: bool) -> LedgerEvent:
-    """Return the end of a run that nothing proves."""
-    attempt = record.current
-    if record.state is State.QUEUED or attempt is None:
-        return _never_started(record, rows, now, ours=ours)
-    state, cause = _cause(rows, ours=ours)
-    said = f"{rows[0].word} ({rows[0].source})" if rows else "no source names its task any more"
+def _waits(record: Record) -> bool:
+    return record.state is State.QUEUED or record.current is None
+
+
+def _end(record: Record, rows: list[TaskRow], submission: SubmissionRecord, evidence: _Evidence, *, ours: bool) -> Ended:
+    """Return the end of an attempt that nothing proves, from all that is known of it."""
+    attempt = record.attempts[-1]
+    ended_at = (rows[0].ended_at if rows else None) or evidence.snapshot.taken_at
+    case = msgspec.structs.replace(
+        evidence.clues(record.id, attempt, submission),
+        row=rows[0] if rows else None,
+        ours=ours,
+        stalled=record.state is State.STALLED,
+    )
+    state, diagnosis = diagnose(case)
+    end = case.end
     return Ended(
         at=ended_at,
         run=record.id,
         attempt=attempt.number,
         restart=attempt.restart,
         state=state,
-        cause=cause,
-        message=f"the worker left no end; {said}",
+        cause=diagnosis.cause,
+        message=diagnosis.message,
+        signature=diagnosis.signature,
+        confidence=diagnosis.confidence,
+        evidence=diagnosis.evidence,
+        last_step=case.last_step,
+        saved_at=case.saved_at,
         runtime_s=max(0.0, ended_at - (attempt.started_at or ended_at)),
+        peak_mem_gb=max(case.measured_gb, end.peak_mem_gb if end else 0.0),
+        peak_gpu_gb=end.peak_gpu_gb if end else 0.0,
     )
 
 
@@ -250,21 +253,11 @@ def _success(run_id: str, attempt: Attempt, proven: Proven, at: float) -> Ended:
     )
 
 
-def _cause(rows: list[TaskRow], *, ours: bool) -> tuple[State, Cause]:
-    if not rows:
-        return State.INTERRUPTED, Cause.LOST
-    if rows[0].oom:
-        return WORDS["OUT_OF_MEMORY"]
-    if is_by_a_person(rows[0]) and not ours:
-        return State.CANCELLED, Cause.CANCELLED
-    return WORDS.get(rows[0].word, (State.INTERRUPTED, Cause.LOST))
-
-
 def _never_started(record: Record, rows: list[TaskRow], now: float, *, ours: bool) -> Changed:
     if rows and not ours and all(map(is_by_a_person, rows)):
         reason = f"its task was cancelled while it waited {rows[0].reason}".strip()
         return Changed(at=now, run=record.id, state=State.CANCELLED, cause=Cause.CANCELLED_BEFORE_START, reason=reason)
-    said = f"its task ended as {rows[0].word}" if rows else "no source names its task"
+    said = f"its task ended as {told_of(rows[0])}" if rows else "no source names its task"
     return Changed(at=now, run=record.id, state=State.INTERRUPTED, cause=Cause.NEVER_STARTED, reason=f"{said}, and it never started")
 
 

@@ -11,14 +11,32 @@ import msgspec
 
 from orchestrator.cluster.scheduler import ArrayRequest, Snapshot
 from orchestrator.launch.apply import Draft, renew, write_draft
+from orchestrator.launch.canary import choose_canaries
 from orchestrator.launch.commit import array_request, new_token
-from orchestrator.launch.launch import commit_launch, count_live, make_template, plan_launch
+from orchestrator.launch.launch import Commitment, commit_launch, count_live, make_template, plan_launch
 from orchestrator.launch.opened import OpenGrid, Settings
 from orchestrator.launch.plan import Plan
+from orchestrator.store.errors import LaunchConflict
+from orchestrator.store.events import Resumed
 from orchestrator.store.ledger import Pen, take_pen
-from orchestrator.watchdog.look import Site, ask, look
+from orchestrator.store.records import Records
+from orchestrator.watchdog.act import nodes_to_avoid
+from orchestrator.watchdog.janitor import engage
+from orchestrator.watchdog.look import Look, Site, ask, look
+from orchestrator.watchdog.pausing import go_on, resume
 from orchestrator.watchdog.policy import held_runs
 from orchestrator.watchdog.watch import record_under, settle_open
+
+
+class Canary(msgspec.Struct, frozen=True, kw_only=True):
+    """Whether few runs go first."""
+
+    count: int = 0
+    step: int | None = None
+    """They are through at this step; None: when they have completed."""
+
+
+ALL_AT_ONCE = Canary()
 
 
 @dataclass(frozen=True)
@@ -31,6 +49,7 @@ class Proposal:
     adopt: bool
     notes: tuple[str, ...]
     """Lines of the profile that the grid's resources overrule."""
+    canary: Canary
 
     def requests(self, project: Path) -> list[ArrayRequest]:
         """Return what the scheduler would be asked, for the text that is shown."""
@@ -46,16 +65,19 @@ class Proposal:
         return requests
 
 
-def propose(draft: Draft, site: Site, *, adopt: bool = True) -> Proposal:
-    """Look at the scheduler once, and decide what a launch would do; writes nothing."""
+def propose(draft: Draft, site: Site, *, adopt: bool = True, canary: Canary = ALL_AT_ONCE, resume_by: str = "") -> Proposal:
+    """Look at the scheduler once, and decide what a launch would do; writes nothing. `resume_by`: who lets a paused grid go on."""
     live: Mapping[str, int] = {}
     if draft.paths.applied_versions():
         seen = look(OpenGrid(draft.paths), site)
-        draft = renew(draft, draft.kept, seen.records, held_runs(seen.records, seen.snapshot))
+        records = _as_resumed(seen, resume_by) if resume_by else seen.records
+        refuse_paused(records, draft.paths.name)
+        draft = renew(draft, draft.kept, records, held_runs(records, seen.snapshot))
         live = count_live(seen.snapshot)
+    draft = _hold_back(draft, canary)
     plan = plan_launch(draft, site.profile, site.scheduler, live, now=time.time(), adopt=adopt)
     resources = {manifest.resources for manifest in draft.runs.to_submit}
-    proposal = Proposal(draft=draft, plan=plan, site=site, adopt=adopt, notes=())
+    proposal = Proposal(draft=draft, plan=plan, site=site, adopt=adopt, notes=(), canary=canary)
     for request in proposal.requests(Path.cwd())[:1]:
         with draft.spec.telling(request.resources):
             site.scheduler.preview(request)  # refuses what cannot enter a script, before anything is written
@@ -75,16 +97,65 @@ class Launched(msgspec.Struct, frozen=True, kw_only=True):
     """What was found out about submissions that an earlier launch left open."""
 
 
-def carry_out(proposal: Proposal, project: Path, *, sleep: Callable[[float], None] = time.sleep, wait_s: float = 60.0) -> Launched:
-    """Launch: with the pen in hand look again, settle what an earlier launch left open, decide again, and act."""
+def carry_out(
+    proposal: Proposal,
+    project: Path,
+    *,
+    resume_by: str = "",
+    janitor: bool = False,
+    sleep: Callable[[float], None] = time.sleep,
+    wait_s: float = 60.0,
+) -> Launched:
+    """Launch: with the pen in hand look again, settle what an earlier launch left open, decide again, and act.
+
+    `resume_by`: who lets a paused grid go on. `janitor`: a job on the cluster is to watch it from now on.
+    """
     draft, site = proposal.draft, proposal.site
     with take_pen(draft.paths, lease_s=site.profile.lease_s, wait_s=wait_s) as pen:
         snapshot, told = _bring_up_to_date(pen, draft, site, sleep)
+        if resume_by and snapshot is not None:
+            told += _resume(pen, snapshot, site, by=resume_by)
+        refuse_paused(pen.records, draft.paths.name)
         live = count_live(snapshot) if snapshot else {}
-        fresh = refresh(draft, pen, held_runs(pen.records, snapshot) if snapshot else ())
+        fresh = _hold_back(refresh(draft, pen, held_runs(pen.records, snapshot) if snapshot else ()), proposal.canary)
         plan = plan_launch(fresh, site.profile, site.scheduler, live, now=pen.clock(), adopt=proposal.adopt)
-        tokens = commit_launch(pen, fresh, plan, profile=site.profile, scheduler=site.scheduler, live=live, project=project)
+        launch = Commitment(
+            profile=site.profile,
+            scheduler=site.scheduler,
+            live=live,
+            project=project,
+            exclude=nodes_to_avoid(draft.spec, pen.records, site, pen.clock()),
+            canary_step=proposal.canary.step,
+        )
+        tokens = commit_launch(pen, fresh, plan, launch)
+        told += [engage(pen, OpenGrid(draft.paths), site)] if janitor else []
     return Launched(plan=plan, tokens=tuple(tokens), told=tuple(told))
+
+
+def _as_resumed(seen: Look, by: str) -> Records:
+    """Return the records as they will be when the grid goes on."""
+    at = seen.snapshot.taken_at
+    return seen.records.copy().apply([Resumed(at=at, by=by), *go_on(seen.records, seen.snapshot, at, by=by)])
+
+
+def refuse_paused(records: Records, grid: str) -> None:
+    """Raise LaunchConflict for a grid that is paused: what would be submitted now would most likely end like the others."""
+    if records.paused is not None:
+        raise LaunchConflict(f"{grid} is paused: {records.paused.reason}. When that is mended: mrsweep launch {grid} --resume")
+
+
+def _resume(pen: Pen, snapshot: Snapshot, site: Site, *, by: str) -> list[str]:
+    count = resume(pen, snapshot, site, by=by)
+    return [f"resumed: {count} run{'s' * (count != 1)} no longer held"] if count else []
+
+
+def _hold_back(draft: Draft, canary: Canary) -> Draft:
+    """Let only the canaries go, where any are asked for."""
+    if not canary.count:
+        return draft
+    waiting = draft.runs.to_submit
+    behind = {manifest.id for manifest in waiting} - set(choose_canaries(waiting, canary.count))
+    return msgspec.structs.replace(draft, runs=msgspec.structs.replace(draft.runs, behind=frozenset(behind)))
 
 
 def _bring_up_to_date(pen: Pen, draft: Draft, site: Site, sleep: Callable[[float], None]) -> tuple[Snapshot | None, list[str]]:

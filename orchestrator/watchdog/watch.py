@@ -1,10 +1,10 @@
-"""One round of watching: look, record, settle what was cut off, take up interrupted runs, fill free slots."""
+"""One round of watching: look, record, settle what was cut off, answer bad ends, fill free slots."""
 
 from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from pathlib import Path
 
 import msgspec
@@ -12,20 +12,26 @@ import msgspec
 from orchestrator.cluster.scheduler import Snapshot, TaskRow, TaskState
 from orchestrator.grid.manifest import Manifest, content
 from orchestrator.launch.apply import Draft, make_draft, write_draft
-from orchestrator.launch.commit import PREPARE, open_intents, take_up
-from orchestrator.launch.launch import count_live
+from orchestrator.launch.commit import open_intents, take_up
 from orchestrator.launch.opened import OpenGrid
-from orchestrator.launch.plan import free_slots, tell_waiting
-from orchestrator.store.errors import ChangeRefused, ClusterError, InputError
-from orchestrator.store.events import Decided, Looked, Recalled, Throttled
+from orchestrator.launch.plan import tell_waiting
+from orchestrator.store.errors import InputError
+from orchestrator.store.events import Changed, Looked
 from orchestrator.store.ledger import Pen, take_pen
-from orchestrator.store.records import WATCH, Records, SubmissionRecord
-from orchestrator.store.states import State
-from orchestrator.watchdog.act import Submittal, last_resources, plan_submittal, submit, write_wish
-from orchestrator.watchdog.look import Look, Site, ask, live_tokens, look, save_absences
-from orchestrator.watchdog.policy import decide, refused_lately
-from orchestrator.watchdog.throttle import Move, Throttle, plan_move, raise_throttles
-from orchestrator.worker.claim import Wish
+from orchestrator.store.records import WATCH, Records
+from orchestrator.store.states import FINAL, State
+from orchestrator.watchdog.answers import read_answers
+from orchestrator.watchdog.breaker import find_trip
+from orchestrator.watchdog.decisions import Decisions, decisions_of, has_bad_ends
+from orchestrator.watchdog.filling import fill, plan_filling
+from orchestrator.watchdog.janitor import is_missing, keep_janitor
+from orchestrator.watchdog.look import Look, Site, ask, ask_of, live_tokens, look, save_absences
+from orchestrator.watchdog.pausing import keep_paused, needs_holding, pause
+from orchestrator.watchdog.prune import prune
+from orchestrator.watchdog.release import canaries_are_through, release_behind
+from orchestrator.watchdog.stall import Checked, computing
+from orchestrator.watchdog.stalling import check_for_stalled, end_stalled, save_quiet, to_end
+from orchestrator.watchdog.stuck import find_stuck, take_out
 
 LOG = logging.getLogger(__name__)
 
@@ -42,6 +48,8 @@ class Round(msgspec.Struct, frozen=True, kw_only=True):
     told: tuple[str, ...]
     waiting: tuple[str, ...] = ()
     """Runs that cannot be named yet: "3 runs wait for results of stl_single"."""
+    is_open: bool
+    """Some run that was launched may still change without a person."""
 
 
 def record(grid: OpenGrid, site: Site, *, wait_s: float = 60.0) -> Look:
@@ -76,28 +84,108 @@ def _sources(snapshot: Snapshot) -> tuple[str, ...]:
 def watch_once(grid: OpenGrid, site: Site, *, sleep: Sleep = time.sleep, wait_s: float = 60.0) -> Round:
     """Do one round. A round that finds nothing to write and nothing to do leaves the disk as it is."""
     seen = look(grid, site)
+    checked = check_for_stalled(grid, site, read_answers(grid.spec.policy), seen.records, seen.snapshot.taken_at)
     draft = _draft_of_runs_that_waited(grid)
     waiting = tuple(tell_waiting(draft.waiting)) if draft else ()
-    if not seen.events and not _has_work(grid, seen, site) and not (draft and _that_waited(draft, grid)):  # waiting alone is no work
+    news = seen.events or (checked and checked.events) or (draft and _that_waited(draft, grid))  # waiting alone is no work
+    told: list[str] = []
+    if news or _has_work(grid, seen, site):
+        with take_pen(grid.paths, lease_s=site.profile.lease_s, wait_s=wait_s) as pen:
+            seen = record_under(pen, grid, site, before=seen)
+            told = _attend(pen, grid, site, seen.snapshot, checked, sleep)
+            seen = msgspec.structs.replace(seen, records=pen.records)
+    else:
         save_absences(grid.paths, seen.absences)
-        return Round(look=seen, told=(), waiting=waiting)
-    with take_pen(grid.paths, lease_s=site.profile.lease_s, wait_s=wait_s) as pen:
-        seen = record_under(pen, grid, site, before=seen)
-        told = [*_cancel_unwanted(pen, seen.snapshot, site), *settle_open(pen, seen.snapshot, site, sleep)]
-        added = _add_runs_that_waited(pen, grid)
-        grid = OpenGrid(grid.paths) if added else grid
-        told += added
-        told += _fill(pen, grid, site, seen.snapshot)
-        records = pen.records
-    return Round(look=msgspec.structs.replace(seen, records=records), told=tuple(told), waiting=waiting)
+        save_quiet(grid.paths, checked)
+    is_open = bool(waiting) or _is_open(OpenGrid(grid.paths) if draft else grid, site, seen.records, seen.snapshot)
+    return Round(look=seen, told=tuple(told), waiting=waiting, is_open=is_open)
+
+
+def _is_open(grid: OpenGrid, site: Site, records: Records, snapshot: Snapshot) -> bool:
+    """Say whether some run that was launched may still change without a person."""
+    states = {run_id: records.get(run_id).state for run_id in grid.launched() if run_id not in records.orphans}
+    if any(state not in FINAL and state not in (State.BLOCKED, State.HELD) for state in states.values()):
+        return True
+    decisions = _decide(grid, site, records, snapshot)
+    return records.paused is None and bool(decisions.again or decisions.later)
+
+
+def _attend(pen: Pen, grid: OpenGrid, site: Site, snapshot: Snapshot, checked: Checked | None, sleep: Sleep) -> list[str]:
+    """Do everything that a round may have to do, with the pen in hand; returns a sentence for each thing done."""
+    policy = read_answers(grid.spec.policy)
+    told = [*_cancel_unwanted(pen, snapshot, site), *take_out(pen, site, snapshot), *settle_open(pen, snapshot, site, sleep)]
+    told += _note_stalled(pen, checked)
+    added = _add_runs_that_waited(pen, grid)
+    grid = OpenGrid(grid.paths) if added else grid
+    told += [*added, *end_stalled(pen, site, policy, snapshot)]
+    decisions = _decide(grid, site, pen.records, snapshot)
+    told += _give_up(pen, decisions)
+    trip = find_trip(pen.records, decisions.stay_failed, least=policy.breaker) if _can_start(grid, pen.records) else None
+    told += [pause(pen, trip, by=WATCH)] if trip else release_behind(pen, grid)
+    keep_paused(pen, snapshot, site)
+    told += _prune(pen, grid, site, decisions)
+    told += keep_janitor(pen, grid, site, snapshot) if _is_open(grid, site, pen.records, snapshot) else []
+    return told + fill(pen, grid, site, snapshot, decisions.again)
 
 
 def _has_work(grid: OpenGrid, seen: Look, site: Site) -> bool:
+    """Say whether a round would do something, although nothing happened since the last look."""
+    records, snapshot = seen.records, seen.snapshot
     if grid.settings is None:
         return False
-    if open_intents(seen.records.submissions.values()) or _unwanted(seen.records, seen.snapshot):
+    if open_intents(records.submissions.values()) or _unwanted(records, snapshot) or needs_holding(records, snapshot):
         return True
-    return _plan_filling(grid, site, seen.records, seen.snapshot) is not None
+    if find_stuck(records, snapshot) or to_end(records, read_answers(grid.spec.policy)):
+        return True
+    if is_missing(grid, snapshot) and _is_open(grid, site, records, snapshot):
+        return True
+    decisions = _decide(grid, site, records, snapshot)
+    if decisions.is_work or canaries_are_through(grid, records):
+        return True
+    return plan_filling(grid, site, records, snapshot, decisions.again) is not None
+
+
+def _decide(grid: OpenGrid, site: Site, records: Records, snapshot: Snapshot) -> Decisions:
+    """Decide about bad ends; a cluster is asked for its limits only where there are any."""
+    return decisions_of(grid, site, records, snapshot, site.scheduler.limits()) if has_bad_ends(records) else Decisions()
+
+
+def _can_start(grid: OpenGrid, records: Records) -> bool:
+    """Say whether runs of the grid have yet to start: else there is nothing to pause."""
+    waiting = (State.PLANNED, State.QUEUED, State.INTERRUPTED)
+    return any(records.get(run_id).state in waiting for run_id in grid.launched() if run_id not in records.orphans)
+
+
+def _note_stalled(pen: Pen, checked: Checked | None) -> list[str]:
+    """Record which runs have become silent and which go on; what has ended meanwhile is neither."""
+    if checked is None:
+        return []
+    living = {record.id for record in computing(pen.records)}
+    events = [event for event in checked.events if event.run in living]
+    pen.write(*events)
+    save_quiet(pen.paths, checked)
+    return [f"run {event.run[:8]}…: {event.reason or 'goes on again'}" for event in events]
+
+
+def _give_up(pen: Pen, decisions: Decisions) -> list[str]:
+    """Let interrupted runs count as failed that no rule takes up again; a person may."""
+    told = []
+    for run_id, answer in decisions.given_up.items():
+        record = pen.records.get(run_id)
+        reason = f"given up: {answer.reason}; the last: {record.reason}" if record.reason else f"given up: {answer.reason}"
+        pen.write(Changed(at=pen.clock(), run=run_id, state=State.FAILED, cause=record.cause, reason=reason))
+        told.append(f"run {run_id[:8]}…: given up, {answer.reason}")
+    return told
+
+
+def _prune(pen: Pen, grid: OpenGrid, site: Site, decisions: Decisions) -> list[str]:
+    """Move to the trash what the policy says to."""
+    if not decisions.prune:
+        return []
+    chosen = {run_id: decision.reason for run_id, decision in decisions.prune.items()}
+    refused = prune(pen, grid, chosen, ask_of(chosen, pen.records, site.scheduler, pen.clock()), by="policy")
+    moved = sum(pen.records.get(run_id).state is State.PRUNED for run_id in chosen)
+    return [*refused, f"{moved} run{'s' * (moved != 1)} moved to the trash, as the policy says"]
 
 
 def _cancel_unwanted(pen: Pen, snapshot: Snapshot, site: Site) -> list[str]:
@@ -114,7 +202,8 @@ def _cancel_unwanted(pen: Pen, snapshot: Snapshot, site: Site) -> list[str]:
 def _unwanted(records: Records, snapshot: Snapshot) -> list[TaskRow]:
     """Return the second jobs of submissions that were taken twice, and tasks that were taken out of their array and not cancelled."""
     recalled = (snapshot.task(token, row) for token, submission in records.submissions.items() for row in submission.recalled)
-    return [row for row in (*snapshot.twins, *recalled) if row is not None and row.state is TaskState.WAITING]
+    twins = (row for row in snapshot.twins if row.token in records.submissions)
+    return [row for row in (*twins, *recalled) if row is not None and row.state is TaskState.WAITING]
 
 
 def settle_open(pen: Pen, snapshot: Snapshot, site: Site, sleep: Sleep) -> list[str]:
@@ -154,96 +243,3 @@ def _that_waited(draft: Draft, grid: OpenGrid) -> list[Manifest]:
     """Return the new runs of points that had none: what is made already is not made anew because another result is now the best."""
     made = {content(manifest) for manifest in grid.launched().values()}
     return [manifest for manifest in draft.runs.new if content(manifest) not in made]
-
-
-def _fill(pen: Pen, grid: OpenGrid, site: Site, snapshot: Snapshot) -> list[str]:
-    """Use free slots: first for runs that wait, then for arrays that lag behind."""
-    filling = _plan_filling(grid, site, pen.records, snapshot)
-    if isinstance(filling, Submittal):
-        told = _decided(pen, filling, snapshot)
-        submit(pen, grid, filling, site, snapshot, reason=WATCH)
-        return told
-    if isinstance(filling, Move):
-        return _take_back(pen, site, filling, snapshot)
-    return _widen(pen, site, filling or [])
-
-
-def _plan_filling(grid: OpenGrid, site: Site, records: Records, snapshot: Snapshot) -> Submittal | Move | list[Throttle] | None:
-    """Decide how free slots are used: runs to submit, else runs to move, else arrays to widen; None: not at all, or not now."""
-    if grid.settings is None or not snapshot.queue_ok:
-        return None
-    refused = refused_lately(records.submissions.values(), snapshot.taken_at)
-    wanted = [manifest for manifest in _to_submit(grid, records, snapshot) if not _asks_like(manifest, records, refused)]
-    if wanted:
-        submittal = plan_submittal(grid, wanted, records, snapshot, site)
-        if submittal.runs:
-            return submittal
-    throttles, move = _to_widen(grid, records, snapshot)
-    return throttles or (None if refused else move) or None
-
-
-def _asks_like(manifest: Manifest, records: Records, submissions: Sequence[SubmissionRecord]) -> bool:
-    """Say whether submitting a run would ask the scheduler for what one of these submissions asked for."""
-    resources = msgspec.to_builtins(last_resources(manifest, records))
-    return any(one.resources == resources if one.runs else one.reason == PREPARE + manifest.prepare for one in submissions)
-
-
-def _to_submit(grid: OpenGrid, records: Records, snapshot: Snapshot) -> list[Manifest]:
-    """Return the runs to submit: interrupted ones that policy takes up, and planned ones of the newest grid file."""
-    chosen = []
-    for run_id, manifest in grid.launched().items():
-        record = records.get(run_id)
-        if run_id in records.orphans:
-            continue
-        if record.state is State.PLANNED or decide(record, snapshot) is not None:
-            chosen.append(manifest)
-    return chosen
-
-
-def _decided(pen: Pen, submittal: Submittal, snapshot: Snapshot) -> list[str]:
-    """Record each requeue before it is carried out; returns a sentence for each."""
-    rows = [row for array in submittal.arrays for row in array.rows]
-    decided = [(row, decision) for row in rows if (decision := decide(pen.records.get(row.run), snapshot)) is not None]
-    pen.write(*(Decided(at=pen.clock(), decision=one.id, run=one.run, action=one.action, reason=one.reason) for _, one in decided))
-    return [f"run {row.run[:8]}…: requeued as attempt {row.attempt} ({decision.reason})" for row, decision in decided]
-
-
-def _to_widen(grid: OpenGrid, records: Records, snapshot: Snapshot) -> tuple[list[Throttle], Move | None]:
-    """Return how free slots are used: arrays with a higher throttle, or runs moved out of one whose throttle is fixed."""
-    slots = free_slots(records, count_live(snapshot), grid.spec.max_parallel)
-    throttles = raise_throttles(records.submissions.values(), snapshot, slots)
-    return throttles, None if throttles else plan_move(records.submissions.values(), snapshot, slots)
-
-
-def _widen(pen: Pen, site: Site, throttles: Sequence[Throttle]) -> list[str]:
-    """Let arrays run more tasks at once. It is recorded first: a kill in between leaves slots unused, never used twice."""
-    told = []
-    for throttle in throttles:
-        before = pen.records.submissions[throttle.token].max_parallel
-        pen.write(Throttled(at=pen.clock(), token=throttle.token, max_parallel=throttle.max_parallel))
-        pen.check()
-        try:
-            site.scheduler.set_throttle(throttle.job_id, throttle.tasks)
-        except ChangeRefused as error:
-            pen.write(Throttled(at=pen.clock(), token=throttle.token, max_parallel=before, refused=True))
-            told.append(f"{throttle.token}: {error}")
-        except ClusterError as error:  # it may be as wide as we asked: that is how it counts
-            told.append(f"{throttle.token}: {error}")
-        else:
-            told.append(f"{throttle.token}: {throttle.tasks} tasks at once from now on, for others have drained")
-    return told
-
-
-def _take_back(pen: Pen, site: Site, move: Move, snapshot: Snapshot) -> list[str]:
-    """Take waiting runs out of an array; the next round submits them where slots are free.
-
-    The wish comes first: a task that starts meanwhile finds it, and leaves its run alone.
-    """
-    submission = pen.records.submissions[move.token]
-    rows = tuple(row for row in move.rows if pen.records.waiting_in(submission, row))
-    for run_id, attempt in (submission.runs[row] for row in rows):
-        write_wish(pen.paths, run_id, Wish(wish="requeue", by=WATCH, at=pen.clock(), through=attempt))
-    pen.write(Recalled(at=pen.clock(), token=move.token, rows=rows))
-    pen.check()
-    site.scheduler.cancel([snapshot.tasks[move.token][row] for row in rows])  # one that is cut off here, the next round repeats
-    return [f"{move.token}: moved to free slots: {len(rows)} of its waiting runs"] if rows else []

@@ -20,7 +20,7 @@ from orchestrator.store.events import Number
 from orchestrator.store.files import make_dir, write_atomic, write_plain
 from orchestrator.store.layout import AttemptPaths
 from orchestrator.store.states import Cause, State
-from orchestrator.worker.causes import Failure, classify, classify_log
+from orchestrator.worker.causes import Diagnosis, classify
 from orchestrator.worker.claim import continued
 from orchestrator.worker.commands import Command, prepare_argv
 from orchestrator.worker.context import Interrupted, Run
@@ -31,6 +31,7 @@ from orchestrator.worker.processes import Exit
 from orchestrator.worker.surroundings import Stopped, enter_project, flush_output, handle_signals
 from orchestrator.worker.task import Task
 from orchestrator.worker.telemetry import GB, pss_gb
+from orchestrator.worker.verdict import by_exit
 
 HERE = str(Path(__file__).parent)
 
@@ -43,6 +44,10 @@ class BadNeed(Exception):
 
 class CommandFailed(Exception):
     """A command ended without success."""
+
+    def __init__(self, exit_: Exit) -> None:
+        super().__init__(str(exit_))
+        self.exit = exit_
 
 
 class SilentExit(Exception):
@@ -105,7 +110,7 @@ class Attempt:
 
     def _judge_command(self, exit_: Exit) -> None:
         if exit_.code != 0:
-            raise CommandFailed(f"{self.task.manifest.command[0]} {exit_}")
+            raise CommandFailed(exit_)
         objective = self.task.submission.objective
         if objective is not None and not self._summary().finite:
             raise SilentExit(f"{self.task.manifest.command[0]} exited with code 0 and reported no finite {objective.name}")
@@ -151,26 +156,25 @@ class Attempt:
             sys.stderr.write(f"{type(problem).__name__}: {problem}\n")
         return 1
 
-    def _failure(self, error: BaseException) -> Failure:
+    def _failure(self, error: BaseException) -> Diagnosis:
         match error:
             case Interrupted() if not self.run.stop_requested:
-                return Failure(cause=Cause.ERROR, message="the entry raised run.Interrupted, and nobody had asked it to stop")
+                return Diagnosis(cause=Cause.ERROR, message="the entry raised run.Interrupted, and nobody had asked it to stop")
             case Interrupted() | Stopped():
-                return Failure(cause=Cause.PREEMPTED, message="stopped as it was asked to")
+                return Diagnosis(cause=Cause.PREEMPTED, message="stopped as it was asked to")
             case SilentExit():
-                return Failure(cause=Cause.SILENT_EXIT, message=str(error), signature="SilentExit")
+                return Diagnosis(cause=Cause.SILENT_EXIT, message=str(error), signature="SilentExit")
             case SystemExit(code=None | 0):
-                return Failure(cause=Cause.SILENT_EXIT, message="the entry called sys.exit(0) and returned nothing", signature="SystemExit")
+                message = "the entry called sys.exit(0) and returned nothing"
+                return Diagnosis(cause=Cause.SILENT_EXIT, message=message, signature="SystemExit")
             case SystemExit(code=code):
-                return Failure(cause=Cause.ERROR, message=f"the entry called sys.exit({code!r})", signature=f"SystemExit {code!r}"[:100])
+                return Diagnosis(cause=Cause.ERROR, message=f"the entry called sys.exit({code!r})", signature=f"SystemExit {code!r}"[:100])
             case CommandFailed():
-                said = classify_log(log_tail(self.paths.log))
-                message = f"{error}: {said.message}" if said.message else str(error)
-                return msgspec.structs.replace(said, message=message[:300], signature=f"{error} {said.signature}"[:300])
+                return by_exit(error.exit, log_tail(self.paths.log), self.task.manifest.command[0])
             case _:
                 return classify(error, self.task.roots)
 
-    def _end(self, state: State, *, failure: Failure | None = None, result: Result | None = None, sha256: str = "") -> End:
+    def _end(self, state: State, *, failure: Diagnosis | None = None, result: Result | None = None, sha256: str = "") -> End:
         return End(
             at=time.time(),
             run=self.task.manifest.id,
@@ -181,6 +185,8 @@ class Attempt:
             message=failure.message if failure else "",
             signature=failure.signature if failure else "",
             excerpt=failure.excerpt if failure else "",
+            confidence=failure.confidence if failure else "",
+            evidence=failure.evidence if failure else (),
             sha256=sha256,
             metrics=result.metrics if result else {},
             best=result.best if result else None,

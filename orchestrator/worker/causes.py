@@ -1,80 +1,31 @@
-"""From an exception, or from a log's last lines, to cause, message, signature and excerpt (pure)."""
+"""From an exception to its diagnosis: cause, message, signature and excerpt (pure)."""
 
 from __future__ import annotations
 
 import errno
-import re
 import traceback
 from collections.abc import Iterator, Sequence
-from functools import cache
 from pathlib import Path
+from typing import NamedTuple
 
 import msgspec
 
 from orchestrator.store.errors import EntryError
 from orchestrator.store.states import Cause
+from orchestrator.worker.phrases import CERTAIN, GUESS, LIKELY, NOTHING, Found, cause_of
+from orchestrator.worker.signatures import Frame, signature
 
 MESSAGE_LENGTH = 300
 EXCERPT_LINES = 12
 EXCERPT_LENGTH = 2000
+EVIDENCE_LINES = 4
+EVIDENCE_LENGTH = 200
 
-PHRASES: tuple[tuple[Cause, tuple[str, ...]], ...] = (
-    (
-        Cause.GPU_OOM,  # RuntimeErrors by text: only new versions of torch have a type for it
-        (
-            r"CUDA out of memory",
-            r"(CUDA|HIP) error: out of memory",
-            r"HIP out of memory",
-            r"CU(BLAS|DNN|SOLVER|SPARSE)_STATUS_ALLOC_FAILED",
-            r"CUFFT_ALLOC_FAILED",
-            r"CUDACachingAllocator\.cpp.*INTERNAL ASSERT FAILED",
-        ),
-    ),
-    (
-        Cause.WORKER_OOM,  # a full /dev/shm is the memory of DataLoader children, not a disk
-        (
-            r"DataLoader worker .*killed by signal: (Killed|Bus error)",
-            r"DataLoader worker .*exited unexpectedly",
-            r"insufficient shared memory",
-            r"unable to (open|resize|mmap).*(shared memory|/torch_)",
-        ),
-    ),
-    (
-        Cause.GPU_FAULT,
-        (
-            r"uncorrectable ECC",
-            r"\bXid\b",
-            r"unspecified launch failure",
-            r"GPU is lost",
-            r"CUDA driver error",
-            r"CUDA unknown error",
-            r"CUDA-capable device\(s\) is/are busy",
-            r"hardware stack error",
-            r"NVLink",
-        ),
-    ),
-    (Cause.DISK_FULL, (r"No space left on device", r"Disk quota exceeded", r"errno = 28\b", r"errno = 122\b")),
-    (
-        Cause.HOST_OOM,
-        (
-            r"DefaultCPUAllocator: (can't allocate|not enough) memory",
-            r"Cannot allocate memory",
-            r"Unable to allocate .* for an array",
-            r"std::bad_alloc",
-            r"^MemoryError",
-        ),
-    ),
-    (Cause.IMPORT_ERROR, (r"^ModuleNotFoundError", r"^ImportError")),
-    (Cause.DIVERGED, (r"^FloatingPointError",)),
-    (
-        Cause.BAD_INPUT,
-        (r"^FileNotFoundError", r"No such file or directory", r"Unable to (synchronously )?open (object|file)"),
-    ),
-)
-"""Regular expressions by cause; the first that matches counts."""
+WEAK = frozenset({Cause.BAD_INPUT, Cause.IMPORT_ERROR})
+"""What code often meets, handles and does without; what the machine lacked is never met in passing."""
 
 
-class Failure(msgspec.Struct, frozen=True, kw_only=True):
+class Diagnosis(msgspec.Struct, frozen=True, kw_only=True):
     """What is told of an attempt that failed."""
 
     cause: Cause
@@ -84,26 +35,77 @@ class Failure(msgspec.Struct, frozen=True, kw_only=True):
     """Equal for failures that have one reason: type, innermost frame of the user's code, text without its numbers."""
     excerpt: str = ""
     """The last lines of the traceback or of the log."""
+    confidence: str = LIKELY
+    """certain, likely or guess."""
+    evidence: tuple[str, ...] = ()
+    """What the cause was read from; each line says its source first."""
 
 
-def classify(error: BaseException, roots: Sequence[Path] = ()) -> Failure:
+class Link(NamedTuple):
+    """One exception of a chain, for the choice of the one that counts."""
+
+    found: Found
+    stated: bool = False
+    """Its class says the cause itself."""
+    explained: bool = True
+    """The next one tells of it, by `from` or as its translation; False: it was raised while this one was handled."""
+
+
+def decisive(chain: Sequence[Link]) -> int:
+    """Return the place of the link that tells why a chain of exceptions, the oldest first, came to pass.
+
+    What is stated wins; then the first thing that the machine lacked, as all later ones may follow from it; then the
+    newest that names a missing file or module, unless something else went wrong after that was dealt with.
+    """
+    newest = len(chain) - 1
+    stated = [place for place, link in enumerate(chain) if link.stated]
+    if stated:
+        return stated[-1]
+    strong = [place for place, link in enumerate(chain) if link.found is not NOTHING and link.found.cause not in WEAK]
+    sure = [place for place in strong if chain[place].found.confidence != GUESS]
+    if strong:
+        return (sure or strong)[0]
+    for place in range(newest, -1, -1):
+        if place < newest and not chain[place].explained:
+            return newest
+        if chain[place].found.cause in WEAK:
+            return place
+    return newest
+
+
+def classify(error: BaseException, roots: Sequence[Path] = ()) -> Diagnosis:
     """Say why a run's code raised `error`; `roots` are the folders of the user's code.
 
     An exception class may say it itself, by an attribute `mrsweep_cause = "diverged"` (any word of Cause).
     """
-    message = _first_line(error)
-    cause = next((cause for link in _chain(error) for cause in [_cause_of(link)] if cause is not Cause.ERROR), Cause.ERROR)
-    lines = traceback.format_exception(error)
-    return Failure(
-        cause=cause,
+    chain = list(_chain(error))[::-1]
+    links = [_link(link, chain[place + 1] if place + 1 < len(chain) else None) for place, link in enumerate(chain)]
+    place = decisive(links)
+    found, told = links[place].found, chain[place]
+    kind, text = _kind_and_text(told)
+    message = _message(kind, text)
+    return Diagnosis(
+        cause=found.cause,
         message=message,
-        signature=f"{type(error).__name__} {_innermost(error, roots)} {_without_numbers(message)}"[:MESSAGE_LENGTH],
-        excerpt=excerpt("".join(lines)),
+        signature=signature(kind, _frames(told, roots), text),
+        excerpt=excerpt("".join(traceback.format_exception(error))),
+        confidence=found.confidence if found.cause is not Cause.ERROR else LIKELY,
+        evidence=evidence_lines(f"exception: {message}"),
     )
 
 
+def evidence_lines(*lines: str) -> tuple[str, ...]:
+    """Return what a cause was read from, short enough to be journalled; empty lines are left out."""
+    return tuple(" ".join(line.split())[:EVIDENCE_LENGTH] for line in lines if line)[:EVIDENCE_LINES]
+
+
+def excerpt(text: str) -> str:
+    """Return the last lines of a text, short enough to be kept."""
+    return "\n".join(text.rstrip().splitlines()[-EXCERPT_LINES:])[-EXCERPT_LENGTH:]
+
+
 def _chain(error: BaseException) -> Iterator[BaseException]:
-    """Yield the exception and what caused it; contexts that `raise … from None` hid are left out."""
+    """Yield the exception and what came before it; contexts that `raise … from None` hid are left out."""
     seen: set[int] = set()
     link: BaseException | None = error
     while link is not None and id(link) not in seen:
@@ -112,81 +114,63 @@ def _chain(error: BaseException) -> Iterator[BaseException]:
         link = link.__cause__ or (None if link.__suppress_context__ else link.__context__)
 
 
-def _cause_of(error: BaseException) -> Cause:
+def _link(error: BaseException, newer: BaseException | None) -> Link:
     stated = getattr(error, "mrsweep_cause", None)
     if isinstance(stated, str) and stated in {cause.value for cause in Cause}:
-        return Cause(stated)
-    if type(error).__name__ == "OutOfMemoryError":  # torch.OutOfMemoryError, once torch.cuda.OutOfMemoryError
-        return Cause.GPU_OOM
-    by_text = _by_phrase(f"{type(error).__name__}: {error}")
-    return _by_type(error) if by_text is Cause.ERROR else by_text
+        return Link(Found(Cause(stated), CERTAIN), stated=True)
+    explained = newer is None or newer.__cause__ is error or is_translated(_frames(error), _frames(newer))
+    return Link(_found(error), explained=explained)
 
 
-def _by_type(error: BaseException) -> Cause:
+def is_translated(older: Sequence[Frame], newer: Sequence[Frame]) -> bool:
+    """Say whether an exception was raised by the very function that handled the older one, and not by what it went on to do."""
+    return bool(older and newer) and older[0] == newer[-1]
+
+
+def _found(error: BaseException) -> Found:
+    known = _by_type(error)
+    by_text = cause_of(*_kind_and_text(error), _frames(error))
+    if by_text is NOTHING or (known.confidence == CERTAIN and by_text.confidence != CERTAIN):
+        return known
+    return by_text
+
+
+def _by_type(error: BaseException) -> Found:
     match error:
         case OSError(errno=errno.ENOSPC | errno.EDQUOT):
-            return Cause.DISK_FULL
+            return Found(Cause.DISK_FULL, CERTAIN)
         case MemoryError() | OSError(errno=errno.ENOMEM):
-            return Cause.HOST_OOM
+            return Found(Cause.HOST_OOM, CERTAIN)
+        case OSError(errno=errno.ESTALE | errno.EIO):
+            return Found(Cause.NODE_FAILURE, LIKELY)
         case ImportError() | EntryError():
-            return Cause.IMPORT_ERROR
+            return Found(Cause.IMPORT_ERROR, CERTAIN)
         case FloatingPointError():
-            return Cause.DIVERGED
+            return Found(Cause.DIVERGED, LIKELY)
         case FileNotFoundError() | NotADirectoryError() | IsADirectoryError() | PermissionError():
-            return Cause.BAD_INPUT
+            return Found(Cause.BAD_INPUT, LIKELY)
         case _:
-            return Cause.ERROR
+            return NOTHING
 
 
-def _by_phrase(text: str) -> Cause:
-    return next((cause for cause, pattern in _patterns() if pattern.search(text)), Cause.ERROR)
+def _kind_and_text(error: BaseException) -> tuple[str, str]:
+    """Return type and text; of an exception that a DataLoader worker passed on, those of the original."""
+    kind, text = type(error).__name__, str(error).strip()
+    if not (text.startswith("Caught ") and " in DataLoader worker process " in text):
+        return kind, text
+    told = [line for line in text.splitlines() if line.strip() and not line[0].isspace()][1:]
+    original = next((line for line in reversed(told) if ": " in line or line.replace(".", "").isidentifier()), "")
+    name, _, words = original.partition(": ")
+    return (name.rpartition(".")[2], words) if name.replace(".", "").isidentifier() else (kind, text)
 
 
-@cache
-def _patterns() -> tuple[tuple[Cause, re.Pattern[str]], ...]:
-    """Return PHRASES compiled, at the first failure: a task that goes well does not pay for it."""
-    return tuple((cause, re.compile("|".join(phrases))) for cause, phrases in PHRASES)
+def _message(kind: str, text: str) -> str:
+    first = next((line.strip() for line in text.splitlines() if line.strip()), "")
+    return (f"{kind}: {first}" if first else kind)[:MESSAGE_LENGTH]
 
 
-def classify_log(text: str) -> Failure:
-    """Say why a process failed that left only its output; `text` is the end of its log."""
-    lines = [line.strip() for line in text.splitlines() if line.strip()]
-    telling = next((line for line in reversed(lines[-40:]) if _by_phrase(line) is not Cause.ERROR), None)
-    message = telling or (lines[-1] if lines else "")
-    return Failure(
-        cause=_by_phrase(message),
-        message=message[:MESSAGE_LENGTH],
-        signature=_without_numbers(message)[:MESSAGE_LENGTH],
-        excerpt=excerpt(text),
-    )
-
-
-def excerpt(text: str) -> str:
-    """Return the last lines of a text, short enough to be kept."""
-    return "\n".join(text.rstrip().splitlines()[-EXCERPT_LINES:])[-EXCERPT_LENGTH:]
-
-
-def _first_line(error: BaseException) -> str:
-    """Return type and first line; of an exception that a DataLoader worker passed on, its own last line."""
-    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
-    if not lines:
-        return type(error).__name__
-    if lines[0].startswith("Caught ") and "worker process" in lines[0]:
-        return lines[-1][:MESSAGE_LENGTH]
-    return f"{type(error).__name__}: {lines[0]}"[:MESSAGE_LENGTH]
-
-
-def _innermost(error: BaseException, roots: Sequence[Path]) -> str:
-    """Return file:function of the innermost frame in the user's code; of the innermost frame, where none is."""
-    frames = traceback.extract_tb(error.__traceback__)
-    own = [frame for frame in frames if "site-packages" not in frame.filename and any(_below(frame.filename, root) for root in roots)]
-    chosen = (own or frames)[-1:]
-    return f"{Path(chosen[0].filename).name}:{chosen[0].name}" if chosen else ""
-
-
-def _below(filename: str, root: Path) -> bool:
-    return Path(filename).is_relative_to(root)
-
-
-def _without_numbers(text: str) -> str:
-    return re.sub(r"\b0x[0-9a-f]+\b|\b[0-9a-f]{8,}\b|\d+(\.\d+)?([eE][-+]?\d+)?", "#", text)
+def _frames(error: BaseException, roots: Sequence[Path] = ()) -> list[Frame]:
+    """Return the frames, the outermost first; with `roots` only those in the user's code, where there are any."""
+    frames = [Frame(frame.filename, frame.name) for frame in traceback.extract_tb(error.__traceback__)]
+    own = [frame for frame in frames if any(Path(frame.file).is_relative_to(root) for root in roots)]
+    return own or frames

@@ -17,6 +17,9 @@ from orchestrator.worker.outcome import attempts, has_checkpoint, is_done, read_
 from orchestrator.worker.place import Place
 from orchestrator.worker.submission import Row
 
+STALLED = "stalled"
+"""Reason of a wish to requeue a run that gives no sign of progress."""
+
 
 class Wish(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """The file `stop` of a run: somebody does not want it to go on."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import os
 from pathlib import Path
 
 import msgspec
@@ -96,7 +97,15 @@ def has_checkpoint(paths: AttemptPaths) -> bool:
         return False
 
 
-def log_tail(path: Path, size: int = 16_384) -> str:
+def newest_checkpoint(paths: AttemptPaths) -> float | None:
+    """Return when an attempt wrote its newest checkpoint [s since 1970]; None when it left none."""
+    try:
+        return max((entry.stat().st_mtime for entry in os.scandir(paths.checkpoint) if not entry.name.startswith(".")), default=None)
+    except (FileNotFoundError, NotADirectoryError):
+        return None
+
+
+def log_tail(path: Path, size: int = 65_536) -> str:
     """Return the last bytes of a log as text; a log of any size costs the same."""
     try:
         with open(path, "rb") as stream:

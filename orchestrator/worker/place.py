@@ -18,6 +18,8 @@ class Place(msgspec.Struct, frozen=True, kw_only=True):
     job_id: str = ""
     """Id of the array (of the job, where there is no array); empty for a local worker."""
     cluster: str = ""
+    node: str = ""
+    """Slurm's name of this host."""
     end_time: float | None = None
     """When the scheduler ends the task [s since 1970]; None: never, or not said."""
 
@@ -40,5 +42,6 @@ def read_place(environ: Mapping[str, str]) -> Place:
         restart=int(environ.get("SLURM_RESTART_COUNT", "0")),
         job_id=job_id,
         cluster=environ.get("SLURM_CLUSTER_NAME", ""),
+        node=environ.get("SLURMD_NODENAME", ""),
         end_time=float(end_time) if end_time.isdigit() else None,
     )

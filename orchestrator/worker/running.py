@@ -12,8 +12,8 @@ import msgspec
 
 from orchestrator.store.events import Ended, Measured
 from orchestrator.store.files import write_atomic
-from orchestrator.worker.claim import read_wish
-from orchestrator.worker.outcome import End, attempts, last_report, log_tail, read_end, read_result, write_end
+from orchestrator.worker.claim import STALLED, read_wish
+from orchestrator.worker.outcome import End, attempts, last_report, log_tail, newest_checkpoint, read_end, read_result, write_end
 from orchestrator.worker.processes import Exit, family, signal_group, signal_process
 from orchestrator.worker.task import Task
 from orchestrator.worker.telemetry import Heartbeat, cpu_s, gpu_gb, oom_kills, pss_gb
@@ -98,7 +98,7 @@ class Running:
         if wish is None or not wish.holds_for(self.task.attempt):
             return False
         if wish.wish == "requeue":
-            self.terminate(Stop.REQUEUE, patience_s=self._timing.warning_s)
+            self.terminate(Stop.STALLED if wish.reason == STALLED else Stop.REQUEUE, patience_s=self._timing.warning_s)
         else:
             self.cancel(Stop.CANCEL)
         return True
@@ -125,7 +125,7 @@ class Running:
 
     def _end(self, said: End | None, verdict: Verdict, sha256: str, host: str) -> End:
         base = said or End(at=0.0, run=self.task.manifest.id, attempt=self.task.attempt, restart=self.task.restart, state=verdict.state)
-        failure = verdict.failure
+        failure = verdict.diagnosis
         return msgspec.structs.replace(
             base,
             at=time.time(),
@@ -134,7 +134,11 @@ class Running:
             message=failure.message if failure else "",
             signature=failure.signature if failure else "",
             excerpt=failure.excerpt if failure else "",
+            confidence=failure.confidence if failure else "",
+            evidence=failure.evidence if failure else (),
             sha256=sha256,
+            last_step=_step(self.task.paths.metrics),
+            saved_at=newest_checkpoint(self.task.paths),
             runtime_s=round(time.monotonic() - self._began, 3),
             peak_mem_gb=round(max(self._peak_pss, base.peak_mem_gb), 3),
             peak_gpu_gb=round(max(self._peak_gpu, base.peak_gpu_gb), 3),

@@ -145,6 +145,8 @@ class Worker:
         while not self._leaving and len(self._running) < self._at_a_time:
             if self._begun >= limit(self._submission, self._place):
                 self._leaving = "computed its runs"
+            elif self._grid.paused.exists():
+                self._leaving = "the grid is paused"
             elif self._begun and not self._has_time():
                 self._leaving = "no time for another run"
             elif not self._try_next():
@@ -203,6 +205,7 @@ class Worker:
                 token=start.token,
                 index=start.index,
                 host=start.host,
+                node=self._place.node,
                 job_id=start.job_id,
             )
         )
@@ -256,6 +259,8 @@ class Worker:
                 self._bury(running.pid)
                 self._running.remove(running)
                 self._record(running.conclude(exit_, host=self._me.host))
+                if running.why is Stop.NEWER:  # the scheduler takes this task for gone, and another computes in its place
+                    self._leaving = self._leaving or "another worker has taken over"
 
     def _await_echo(self, running: Running, exit_: Exit) -> None:
         """Wait a moment for the signal that ended a run, when Slurm sent it to the worker as well."""

@@ -50,20 +50,20 @@ def summary(project: Project, grid: str = "g") -> list[dict[str, Any]]:
     return project.ok("summary", grid, "--json").document["rows"]
 
 
-def test_a_run_that_is_killed_again_and_again_is_given_up_after_three_times(project: Project) -> None:
-    project.launch(project.grid("patient", "config: {x: 1}"))
+def test_a_run_that_is_killed_again_and_again_is_given_up_when_its_budget_is_spent(project: Project) -> None:
+    project.launch(project.grid("patient", "config: {x: 1}\npolicy: {lost: {attempts: 2}}"))
 
     def running_as(number: int) -> list[dict[str, Any]]:
         return [line for line in project.lines().values() if (line["attempt"], line["state"]) == (number, "running")]
 
-    for number in range(1, 5):
+    for number in range(1, 3):
         (line,) = poll(lambda number=number: running_as(number))
         start = json.loads((project.attempt(line["id"], number) / "start.json").read_text())
         os.kill(start["pid"], signal.SIGKILL)
-        poll(lambda number=number: "requeued" in project.ok("watch", "g", "--once").out or number == 4)
+        poll(lambda number=number: "requeued" in project.ok("watch", "g", "--once").out or number == 2)
     project.watch()  # does not wait for ever for a run that it has given up
     (line,) = project.lines().values()
-    assert (line["state"], line["attempt"]) == ("interrupted", 4)
+    assert (line["state"], line["attempt"]) == ("failed", 2)
     (project.folder / "go").touch()
     project.ok("requeue", "g", "--yes")
     project.watch()

@@ -138,6 +138,7 @@ def test_status_shows_states_metrics_and_the_first_line_of_each_failure(project:
     told = project.ok("status", "g").out
     assert "g: 3 runs:" in told and "1 failed" in told and "2 completed" in told
     assert "ValueError: x must not be 2" in told
+    assert "| raise ValueError(f" in told and "mrsweep requeue g --signature " in told
     line = project.lines()["x=2"]
     assert (line["state"], line["cause"], line["attempt"]) == ("failed", "error", 1)
     overview = project.ok("status", "--json").document
@@ -163,6 +164,8 @@ def test_status_selects_by_where_state_cause_and_limit(project: Project) -> None
     assert chosen("--where", "x>1") == ["x=2", "x=3"]
     assert chosen("--state", "failed") == ["x=2"]
     assert chosen("--cause", "error") == ["x=2"]
+    (failure,) = project.ok("status", "g", "--json").document["failures"]
+    assert chosen("--signature", failure["id"][:3]) == ["x=2"]
     assert chosen("--limit", "1") == ["x=1"]
     assert chosen("--where", "x=7") == []
 
@@ -259,6 +262,7 @@ def test_summary_writes_the_same_bytes_for_the_same_results(project: Project, su
         ("launch", "grids/g.yaml", "--profile", "quick"),
         ("status",),
         ("status", "g"),
+        ("status", "g", "--advise"),
         ("watch", "g", "--once"),
         ("requeue", "g", "--dry-run"),
         ("requeue", "g", "--yes"),

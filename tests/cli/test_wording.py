@@ -9,9 +9,8 @@ import pytest
 
 from orchestrator.cli.main import VERBS
 from orchestrator.cli.show import count
-from orchestrator.cli.status import _failed
-from orchestrator.results.cost import cost
-from orchestrator.results.overview import Failure, Line, Overview
+from orchestrator.cli.standing import _failed
+from orchestrator.results.failures import Failure
 from orchestrator.results.select import short_names
 from tests.cli.conftest import Project
 
@@ -45,11 +44,9 @@ def test_narrow_status_shortens_keys_before_values(project: Project) -> None:
 
 
 def test_failures_are_told_by_states_causes_and_messages() -> None:
-    failures = tuple(Failure(cause="error", message=str(place), runs=(str(place),)) for place in range(3))
-    lines = tuple(Line(id=str(place), label="", state=state) for place, state in enumerate(["failed", "blocked", "failed"]))
-    rest = {"orphans": 0, "spent": cost([]), "eta_min": None, "pending": {}, "looked_at": 0.0, "notes": ()}
-    picture = Overview(grid="g", counts={}, failures=failures, lines=lines, **rest)
-    assert _failed(picture) == "3 blocked or failed, 1 cause, 3 messages:"
+    states = ({"failed": 1}, {"blocked": 1}, {"failed": 1})
+    failures = [Failure(id=f"{place}", cause="error", message="m", states=one, runs=(f"{place}",)) for place, one in enumerate(states)]
+    assert _failed(failures) == "3 blocked or failed, 1 cause, 3 messages:"
 
 
 WRONG = [

@@ -45,12 +45,17 @@ def test_a_command_that_is_not_there_names_the_way_out():
         run_command(["squeue"], environment={"PATH": "/nowhere"}, deadline_s=1)
 
 
-LEAKS = ["SLURM_JOB_ID", "SBATCH_PARTITION", "SQUEUE_STATES", "SACCT_FORMAT", "SRUN_DEBUG", "MRSWEEP_INDEX", "SUBMITIT_EXECUTOR"]
+LEAKS = [
+    *("SLURM_JOB_ID", "SLURMD_NODENAME", "SBATCH_PARTITION", "SBATCH_ARRAY_INX", "SBATCH_REQUEUE", "SBATCH_EXPORT", "SLURM_CLUSTERS"),
+    *("SQUEUE_STATES", "SQUEUE_FORMAT", "SACCT_FORMAT", "SACCT_FEDERATION", "SCANCEL_INTERACTIVE", "SCANCEL_STATE", "SINFO_FORMAT"),
+    *("SCONTROL_ALL", "SRUN_DEBUG", "SALLOC_QOS", "MRSWEEP_INDEX", "SUBMITIT_EXECUTOR", "PYTHONINSPECT", "PYTHONSTARTUP"),
+]
 
 
 @pytest.mark.parametrize("name", LEAKS)
 def test_what_an_enclosing_job_would_leak_is_left_out(name):
-    assert clean_environment({name: "1", "HOME": "/h", "SLURM_CONF": "/c"}) == {"HOME": "/h", "SLURM_CONF": "/c"}
+    kept = {"HOME": "/h", "SLURM_CONF": "/c", "SLURM_JWT": "t", "PYTHONPATH": "/lib"}
+    assert clean_environment({name: "1", **kept}) == kept
 
 
 def test_nothing_of_this_process_changes_when_a_command_runs():

@@ -6,7 +6,6 @@ from pathlib import Path
 
 import pytest
 
-from orchestrator.cluster.facts import Verdict, site_facts
 from orchestrator.cluster.resources import Resources
 from orchestrator.cluster.scheduler import Limits
 from orchestrator.cluster.site import (
@@ -80,7 +79,7 @@ def limits(site, associations="", qos="", wanted=None, max_array=""):
 
 def test_limits_of_a_real_cluster(site):
     found = limits(site, recorded("sacctmgr_assoc"), recorded("sacctmgr_qos"))
-    assert found == Limits(max_array_size=1001, max_submit=None, partition_limit_min=1440.0)
+    assert found == Limits(max_array_size=1001, max_submit=None, partition_limit_min=1440.0, node_mem_gb=4000 / 1024, nodes=4)
 
 
 @pytest.mark.parametrize(
@@ -178,13 +177,3 @@ def test_a_partition_that_is_down_is_refused(site):
 
 def test_a_cluster_that_shows_nothing_refuses_nothing():
     refuse_impossible(Site(), Resources(gpus=9, mem_gb=9e9), wanted={"partition": "x"}, where="")
-
-
-def test_doctor_judges_a_cluster(site):
-    good = {fact.name: fact for fact in site_facts(site, Limits(max_array_size=1001), accounting="")}
-    assert good["memory limits"].verdict is Verdict.OK
-    assert good["KillWait"].verdict is Verdict.NOTE  # two seconds
-    assert good["partition gpu"].value == "up to 4 CPUs, 3.9 GB, 2 GPUs a node, default"
-    bad = {fact.name: fact for fact in site_facts(Site(), Limits(max_array_size=0), accounting="sacct: disabled")}
-    assert {name for name, fact in bad.items() if fact.verdict is Verdict.BAD} == {"tasks of an array", "partitions"}
-    assert all(fact.advice for fact in bad.values() if fact.verdict is not Verdict.OK)

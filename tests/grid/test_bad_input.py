@@ -283,3 +283,13 @@ def test_nothing_is_expanded_where_the_count_is_absurd(write: Callable[..., Path
     spec = read_spec(write("grid: {a: {range: [0, 10000000]}}"))
     with pytest.raises(SpecError, match="10,000,000 points"):
         expand(spec)
+
+
+@pytest.mark.parametrize("override", ["random.samples=5", "random.seed=7"])
+def test_set_of_how_often_is_drawn_is_refused_where_nothing_is(write: Callable[..., Path], override: str) -> None:
+    with pytest.raises(SpecError, match=rf"--set {override}: {override.partition('=')[0]} holds .* drawn at random\. Leave it out"):
+        read_spec(write("grid: {a: [1, 2]}"), overrides=[override])
+    drawn = write("random: {samples: 2, axes: {a: {uniform: [0, 1]}}}")
+    assert read_spec(drawn, overrides=["random.samples=5"]).leaves[0].count == 5
+    (leaf,) = read_spec(write("grid: {a: [1]}"), overrides=["random.samples=5", "random.axes.b={uniform: [0, 1]}"]).leaves
+    assert leaf.count == 5

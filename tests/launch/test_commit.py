@@ -9,7 +9,7 @@ import pytest
 from orchestrator.cluster.scheduler import ArrayRequest, TaskState
 from orchestrator.store.errors import Busy, ClusterError, SubmitRefused, SubmitUnknown
 from orchestrator.store.states import Cause, State
-from orchestrator.watchdog.policy import REFUSED_WAIT_S
+from orchestrator.watchdog.refusals import REFUSED_WAIT_S
 from tests.watchdog.stand_in import Answer
 from tests.watchdog.study import Study, open_submissions
 
@@ -62,7 +62,7 @@ def test_refused_requeue_leaves_an_interrupted_run_interrupted_by_the_same_cause
         study.watch()
     record = study.record(1)
     assert (record.state, record.cause, record.reason) == (State.INTERRUPTED, Cause.NODE_FAILURE, "the queue is closed.")
-    assert record.interruptions == 1
+    assert record.losses == 1
 
 
 def test_refused_requeue_keeps_the_cause_of_a_run_that_never_started(study: Study) -> None:

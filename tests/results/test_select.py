@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from orchestrator.grid.manifest import Manifest
+from orchestrator.results.failures import failure_id
 from orchestrator.results.select import Selection, find_run, parse_cause, parse_state, select
 from orchestrator.store.errors import SelectionError
 from orchestrator.store.records import Record, Records
@@ -62,3 +63,32 @@ def test_unknown_words_name_the_nearest() -> None:
 def test_unknown_key_in_where_names_the_nearest() -> None:
     with pytest.raises(SelectionError, match=r"loss\.weighting"):
         chosen(where="loss.weigthing=dwa")
+
+
+FAILED = {
+    run_id: Record(id=run_id, state=State.FAILED, cause=cause, signature="s")
+    for run_id, cause in zip(IDS, [Cause.ERROR, Cause.ERROR, Cause.HOST_OOM, Cause.ERROR], strict=True)
+}
+ERROR, OOM = failure_id(FAILED[IDS[0]]), failure_id(FAILED[IDS[2]])
+
+
+def seeds_of(signature: str, **more: object) -> list[int]:
+    selection = Selection(signature=signature, **more)  # type: ignore[arg-type]
+    return [manifest.config["seed"] for manifest, _ in select(MANIFESTS, Records(runs=FAILED), selection)]
+
+
+def test_a_signature_selects_the_runs_that_ended_alike() -> None:
+    assert seeds_of(ERROR) == [0, 1, 3]
+    assert seeds_of(OOM[:2].upper()) == [2]
+    assert seeds_of(ERROR, where="seed>0", limit=1) == [1]
+
+
+def test_a_signature_of_no_run_or_of_several_groups_lists_the_known() -> None:
+    with pytest.raises(SelectionError, match=rf"--signature 'zz' is that of no run\. Known: {ERROR} \(3 runs\), {OOM} \(1 run\)"):
+        seeds_of("zz")
+    with pytest.raises(SelectionError, match="No run has ended badly"):
+        select(MANIFESTS, Records(), Selection(signature=ERROR))
+    many = {f"{n:016x}": Record(id=f"{n:016x}", state=State.FAILED, cause=Cause.ERROR, signature=str(n)) for n in range(40)}
+    letter = next(digit for digit in "0123456789abcdef" if sum(failure_id(one).startswith(digit) for one in many.values()) > 1)
+    with pytest.raises(SelectionError, match="Write more digits"):
+        select(MANIFESTS, Records(runs=many), Selection(signature=letter))

@@ -30,17 +30,16 @@ if __name__ == "__main__":  # run as a file: find the neighbours under the names
     sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
 from tests.slurm.cluster_config import CLUSTER, GPUS_PER_NODE, NODES, Site, config_files, mariadb_argv, munged_argv
+from tests.slurm.cluster_faults import Faults
 from tests.slurm.cluster_machine import clear_cgroups, first_free_port, has_memory_cgroups, install_packages, missing_programs, program
 from tests.slurm.cluster_process import (
     POLL_S,
     ClusterDown,
     Daemon,
-    job_processes_of,
     processes_of,
     run_quietly,
     send,
     start_ticks,
-    step_daemons_of,
     wait_until,
     without_slurm,
 )
@@ -48,7 +47,7 @@ from tests.slurm.cluster_process import (
 FOLDERS = ("etc", "munge", "database", "run", "log", "state", "spool", "dev", "users")
 
 
-class Cluster:
+class Cluster(Faults):
     """The test cluster in `folder`: brought up once, shared by all who ask for it.
 
     `memory_limits=False` leaves control groups alone even where they could be used.
@@ -100,6 +99,7 @@ class Cluster:
         self._await_answer()
         self._await("slurmdbd", self._accounting_answers)
         self.limit_submissions(None)
+        self.mend()
         self.command("scancel", "--user=root", "--full")
         for node in NODES:
             self.return_node(node)
@@ -158,52 +158,6 @@ class Cluster:
             return shown in self.command("scontrol", "show", "assoc_mgr", "users=root", "flags=assoc")
 
         wait_until(known, within_s=10, what=f"{shown} in the controller")
-
-    # --- faults
-
-    def freeze(self, name: str) -> None:
-        """Stop a daemon in its tracks: connections are taken, nothing is answered."""
-        self.daemons[name].signal(signal.SIGSTOP)
-
-    def thaw(self, name: str) -> None:
-        """Let a frozen daemon go on."""
-        self.daemons[name].signal(signal.SIGCONT)
-
-    def kill(self, name: str) -> None:
-        """End a daemon with SIGKILL: what it had not saved is forgotten."""
-        self.daemons[name].kill()
-
-    def stop(self, name: str) -> None:
-        """End a daemon in an orderly way."""
-        self.daemons[name].stop()
-
-    def start(self, name: str) -> None:
-        """Start a daemon that was ended, and wait until what it serves answers."""
-        self.daemons[name].start()
-        if name in ("mariadbd", "slurmdbd"):
-            self._await("slurmdbd", self._accounting_answers)
-        else:
-            self._await_answer()
-
-    def lose_node(self, node: str) -> None:
-        """Lose a node: its slurmd and its job steps die and slurmctld takes it for down, but what its jobs ran lives on."""
-        self.daemons[node].kill()
-        for pid in step_daemons_of(self.folder, node):
-            send(pid, signal.SIGKILL)
-        self.command("scontrol", "update", f"nodename={node}", "state=down", "reason=lost by a test")
-
-    def return_node(self, node: str, *, rebooted: bool = True) -> None:
-        """Bring a lost node back and wait until it takes jobs; `rebooted` ends what its old jobs left running."""
-        daemon = self.daemons[node]
-        if daemon.pid() is None and rebooted:
-            for pid in job_processes_of(self.folder, node):
-                send(pid, signal.SIGKILL)
-        daemon.start()
-        usable = ("idle", "mixed", "allocated")
-        if self.node_states().get(node) not in (*usable, "completing"):
-            with contextlib.suppress(ClusterDown):  # refused when slurmd registered meanwhile
-                self.command("scontrol", "update", f"nodename={node}", "state=resume")
-        wait_until(lambda: self.node_states().get(node) in usable, within_s=40, what=f"return of node {node}")
 
     # --- how it is made
 

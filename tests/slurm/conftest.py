@@ -6,11 +6,13 @@ import contextlib
 import fcntl
 import os
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
 from tests.slurm.cluster import Cluster
 from tests.slurm.cluster_process import SLURM_PREFIXES, ClusterDown
+from tests.slurm.project import Project
 
 FIXTURES = {"slurm", "slurm_alone"}
 
@@ -52,6 +54,23 @@ def slurm_alone(slurm: Cluster) -> Iterator[Cluster]:
     slurm.reset()
     yield slurm
     slurm.reset()
+
+
+@pytest.fixture(params=[1, 6], ids=["one run a task", "six a task"])
+def packed(request: pytest.FixtureRequest, slurm: Cluster, tmp_path: Path) -> Iterator[Project]:
+    """A project whose tasks compute one run each; then one whose tasks compute six, two side by side."""
+    project = Project(tmp_path / "a project", slurm, per_task=request.param)
+    yield project
+    project.clear()
+
+
+@pytest.fixture
+def both(slurm: Cluster, tmp_path: Path) -> Iterator[tuple[Project, Project]]:
+    """Two such projects for one test, which lets them wait for Slurm side by side."""
+    projects = Project(tmp_path / "one", slurm), Project(tmp_path / "six", slurm, per_task=6)
+    yield projects
+    for project in projects:
+        project.clear()
 
 
 @pytest.fixture(autouse=True)

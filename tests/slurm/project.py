@@ -16,7 +16,10 @@ from typing import Any
 
 from orchestrator.store.events import LedgerEvent
 from orchestrator.store.layout import GridPaths
-from orchestrator.store.ledger import read_events
+from orchestrator.store.ledger import read_events, read_records
+from orchestrator.store.records import Records
+from orchestrator.store.states import State
+from orchestrator.worker.outcome import sha256
 from tests.slurm.cluster import Cluster
 
 HERE = Path(__file__).parent
@@ -27,14 +30,21 @@ Counts = dict[str, int]
 
 
 class Project:
-    """One grid, its entry, and the verbs that work on it. The grid's name is drawn, so that tests share the cluster."""
+    """One grid, its entry, and the verbs that work on it. The grid's name is drawn, so that tests share the cluster.
 
-    def __init__(self, folder: Path, cluster: Cluster, *, profile: str = "slurm-test") -> None:
+    `per_task`: runs that one task computes; of more than one, two side by side.
+    """
+
+    def __init__(self, folder: Path, cluster: Cluster, *, profile: str = "slurm-test", per_task: int = 1) -> None:
         self.folder = folder
         self.cluster = cluster
         self.profile = profile
+        self.per_task = per_task
+        self.pack = {"per_task": per_task, "per_gpu": 2} if per_task > 1 else {}
         self.environment = dict(os.environ)
         self.name = f"e2e_{uuid.uuid4().hex[:8]}"
+        self.told: list[str] = []
+        """All that `watch` said so far."""
         self.write("study.py", (HERE / "study.py").read_text())
 
     def write(self, name: str, text: str) -> Path:
@@ -45,8 +55,9 @@ class Project:
         return path
 
     def grid(self, text: str) -> None:
-        """Write the grid file; the name is added."""
-        self.write("grid.yaml", f"name: {self.name}\npreload: []\n{text}")
+        """Write the grid file; the name is added, and how many runs share a task."""
+        pack = f"pack: {json.dumps(self.pack)}\n" if self.pack else ""
+        self.write("grid.yaml", f"name: {self.name}\npreload: []\n{pack}{text}")
 
     def open_gate(self) -> None:
         """Let the runs end that wait for it (`gate: go` in their config)."""
@@ -93,10 +104,17 @@ class Project:
     def watch(self, truth: Callable[[Counts], bool], *, within_s: float = 180.0) -> Counts:
         """Watch round by round until `truth` holds of the number of runs by state."""
         deadline = time.monotonic() + within_s
-        while not truth(counts := self.document("watch", self.name, "--once")["counts"]):
+        while not truth(counts := self.look_after()):
             assert time.monotonic() < deadline, (counts, self.document("status", self.name)["lines"][:5])
             time.sleep(0.5)
         return counts
+
+    def look_after(self, *, rounds: int = 1) -> Counts:
+        """Watch for some rounds, keep what is told, and return the number of runs by state."""
+        for _ in range(rounds):
+            document = self.document("watch", self.name, "--once")
+            self.told += document["told"]
+        return document["counts"]
 
     def watch_to_the_end(self, runs: int, *, within_s: float = 180.0) -> None:
         """Watch until all runs completed."""
@@ -105,9 +123,24 @@ class Project:
     def status(self) -> dict[str, Any]:
         return self.document("status", self.name)
 
+    def reasons(self) -> list[str]:
+        """Return why runs wait: the scheduler's word, and the sentence that status makes of it."""
+        status = self.status()
+        waits = status["waits"] if "waits" in status else [{"reason": word, "sentence": ""} for word in status["pending"]]
+        return [f"{wait['reason']}: {wait['sentence']}" for wait in waits]
+
     def lines(self) -> dict[str, dict[str, Any]]:
         """Return run id → line of the status."""
         return {line["id"]: line for line in self.status()["lines"]}
+
+    def computing(self, least: int = 3) -> list[str]:
+        """Return the runs that compute now and have reported so many steps."""
+        return [run for run, line in self.lines().items() if line["state"] == "running" and (line["step"] or 0) >= least]
+
+    def await_computing(self, runs: int) -> list[str]:
+        """Look until so many runs compute; return them."""
+        self.await_status(lambda _: len(self.computing()) == runs)
+        return self.computing()
 
     def await_status(self, truth: Callable[[Counts], bool], *, within_s: float = 180.0) -> Counts:
         """Look, without recording anything, until `truth` holds of the number of runs by state."""
@@ -134,6 +167,25 @@ class Project:
         assert len(found) == runs
         assert {run: names for run, names in found.items() if len(names) != 1} == {}
         assert len(list(self.paths.dir.glob("??/*/attempt-*/result.json"))) == runs
+
+    def records(self) -> Records:
+        """Return what the ledger knows."""
+        return read_records(self.paths)
+
+    def ends(self) -> dict[str, list[str]]:
+        """Return label → how each attempt ended: its cause, or its state where there is none."""
+        labels = {line["id"]: line["label"] for line in self.status()["lines"]}
+        records = self.records()
+        return {label: [(attempt.cause or attempt.state).value for attempt in records.get(run).attempts] for run, label in labels.items()}
+
+    def assert_each_run_has_one_result(self, runs: int) -> None:
+        """Every run is completed, by the result.json of the attempt that speaks for it, and stands in one row of the summary."""
+        records = self.records().runs.values()
+        assert [record.state for record in records] == [State.COMPLETED] * runs
+        for record in records:
+            proven = record.decisive
+            assert sha256(Path(self.paths.result(record.id, proven.number, proven.restart)).read_bytes()) == record.sha256
+        assert len(self.document("summary", self.name)["rows"]) == runs
 
     def read(self, run: str, name: str, attempt: str = "attempt-1") -> Any:
         """Return the content of a JSON file of an attempt."""

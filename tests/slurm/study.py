@@ -14,7 +14,8 @@ def train(config, run):
     step = 0
     if run.resume_from is not None:
         step = json.loads((run.resume_from / "state.json").read_text())["step"]
-    (run.dir / "seen.json").write_text(json.dumps({"first": step, "gpus": os.environ.get("CUDA_VISIBLE_DEVICES")}))
+    seen = {"first": step, "gpus": os.environ.get("CUDA_VISIBLE_DEVICES"), "pid": os.getpid()}
+    (run.dir / "seen.json").write_text(json.dumps(seen))
     while step < config.get("steps", 1):
         if run.stop_requested:
             raise run.Interrupted()
@@ -34,15 +35,6 @@ def train(config, run):
 def nothing(config, run):
     """Be done at once; every thousandth part of a second counts where there are thousands of runs."""
     return {"loss": config["seed"]}
-
-
-def hungry(config, run):
-    """Use `mb` megabytes, then as much again after each second."""
-    kept = []
-    for _ in range(3):
-        kept.append(bytearray(config["mb"] * 1024**2))
-        time.sleep(1)
-    return {"kept": len(kept)}
 
 
 def learn(config, run):

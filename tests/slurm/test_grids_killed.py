@@ -155,16 +155,3 @@ def test_a_queue_full_of_other_jobs_makes_runs_wait_and_refuses_nothing(slurm_al
     slurm_alone.command("scancel", "--name=others")
     project.watch_to_the_end(4)
     assert not project.events(Refused)
-
-
-@pytest.mark.slow
-def test_a_submission_without_answer_is_found_when_the_controller_thaws(slurm_alone, project):
-    slurm_alone.freeze("slurmctld")
-    try:
-        said = project.run(*LAUNCH, code=1)
-    finally:
-        slurm_alone.thaw("slurmctld")
-    assert said.count("mrsweep:") == 1
-    project.launch()
-    project.watch_to_the_end(4)
-    project.assert_each_run_was_computed_once(4)

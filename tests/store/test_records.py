@@ -96,9 +96,9 @@ def test_attempt_numbers_never_go_back(events: list[LedgerEvent]) -> None:
         newest = records.get(RUN).attempt
 
 
-def test_interruptions_count_until_a_person_asks_again() -> None:
+def test_bad_ends_count_until_a_person_asks_again() -> None:
     records = Records()
     for attempt in (1, 2, 3):
         records.apply([intent(attempt, f"t{attempt}", "watch"), started(attempt, f"t{attempt}"), ended(State.INTERRUPTED, attempt)])
-    assert records.get(RUN).interruptions == 3
-    assert records.apply([intent(4, "t4", "requeue")]).get(RUN).interruptions == 0
+    assert records.get(RUN).tally == {Cause.LOST: 3}
+    assert records.apply([intent(4, "t4", "requeue")]).get(RUN).tally == {}

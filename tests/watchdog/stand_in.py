@@ -47,12 +47,15 @@ class StandIn:
         """(job id, tasks) of each change that was asked for."""
         self.lifted: dict[str, tuple[str, ...]] = {}
         """Job id → the jobs it still waits for, of each job whose fence was lifted."""
+        self.held: set[tuple[str, int]] = set()
+        """(job id, index) of each task that is held."""
         self.looks = 0
         self.queue_ok = True
         self.on_submit = self.on_throttle = Answer.YES
         self.job_id = "{}"
         """What job ids look like."""
         self.max_array_size = 1001
+        self.node_mem_gb, self.nodes = 512.0, 8
         self.before_act: Callable[[], object] = lambda: None
         self.after_look: Callable[[], object] = lambda: None
 
@@ -62,7 +65,7 @@ class StandIn:
             job.rows[index] = msgspec.structs.replace(job.rows[index], state=state, word=word or state.name, reason=reason)
 
     def limits(self) -> Limits:
-        return Limits(max_array_size=self.max_array_size)
+        return Limits(max_array_size=self.max_array_size, node_mem_gb=self.node_mem_gb, nodes=self.nodes)
 
     def ask_ahead(self) -> None:
         pass
@@ -114,6 +117,21 @@ class StandIn:
         self.before_act()
         self.cancel_calls += 1
         self.cancelled += [(row.job_id, row.index) for row in tasks]
+
+    def hold(self, tasks: Iterable[TaskRow]) -> None:
+        self.before_act()
+        self._mark(tasks, reason="JobHeldUser")
+        self.held |= {(row.job_id, row.index) for row in tasks}
+
+    def release(self, tasks: Iterable[TaskRow]) -> None:
+        self.before_act()
+        self._mark(tasks, reason="")
+        self.held -= {(row.job_id, row.index) for row in tasks}
+
+    def _mark(self, tasks: Iterable[TaskRow], *, reason: str) -> None:
+        for row in tasks:
+            job = next(job for job in self.jobs if job.id == row.job_id)
+            job.rows[row.index] = msgspec.structs.replace(job.rows[row.index], reason=reason)
 
     def lift_fences(self, jobs: Mapping[str, tuple[str, ...]]) -> None:
         self.lifted.update(jobs)

@@ -8,7 +8,7 @@ from orchestrator.cluster.scheduler import TaskState
 from orchestrator.store.errors import Busy, SubmitRefused
 from orchestrator.store.states import Cause, State
 from orchestrator.watchdog.act import cancel, plan_submittal, submit
-from orchestrator.watchdog.policy import REFUSED_WAIT_S
+from orchestrator.watchdog.refusals import REFUSED_WAIT_S
 from orchestrator.watchdog.watch import record_under
 from orchestrator.worker.claim import read_wish
 from tests.watchdog.stand_in import Answer

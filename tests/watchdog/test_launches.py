@@ -6,7 +6,6 @@ from pathlib import Path
 
 import pytest
 
-from orchestrator.cli.watch import is_open
 from orchestrator.store.states import State
 from orchestrator.watchdog.proposal import expand_only
 from orchestrator.worker.starting import read_manifest
@@ -64,7 +63,7 @@ def test_watch_leaves_alone_what_was_only_expanded_since_the_launch(study: Study
     study.finish(1)
     watched = study.watch()
     assert study.submitted() == [[1]]
-    assert not is_open(study.grid, watched.look.records)
+    assert not watched.is_open
 
 
 def test_launch_submits_what_was_only_expanded_before(study: Study) -> None:
@@ -74,7 +73,7 @@ def test_launch_submits_what_was_only_expanded_before(study: Study) -> None:
     study.finish(1)
     watched = study.watch()
     assert study.submitted() == [[1], [2]]
-    assert is_open(study.grid, watched.look.records)
+    assert watched.is_open
 
 
 @pytest.fixture

@@ -9,8 +9,9 @@ from orchestrator.cluster.scheduler import Snapshot, TaskRow, TaskState
 from orchestrator.store.events import Changed, Ended, Intent, LedgerEvent, Recalled, Started, Submitted
 from orchestrator.store.records import Records
 from orchestrator.store.states import Cause, State
+from orchestrator.watchdog.diagnose import Case
 from orchestrator.watchdog.observe import Absences, Patience, Proven, bad_end_of, blocked_by_prepare, observe
-from orchestrator.watchdog.policy import MAX_INTERRUPTIONS, decide, held_runs
+from orchestrator.watchdog.policy import held_runs
 from orchestrator.worker.journals import Journals
 
 RUN = "0123456789abcdef"
@@ -44,7 +45,13 @@ def look(
 ):  # type: ignore[no-untyped-def]
     journals = Journals(events=journal)
     return observe(
-        records, journals, snapshot, lambda run, attempt, restart: Proven(sha256, {}) if sha256 else None, PATIENCE, before or Absences()
+        records,
+        journals,
+        snapshot,
+        lambda run, attempt, restart: Proven(sha256, {}) if sha256 else None,
+        lambda run, attempt, submission: Case(),
+        PATIENCE,
+        before or Absences(),
     )[:2]
 
 
@@ -212,22 +219,6 @@ def _interrupted(times: int) -> Records:
             Ended(at=3.0, run=RUN, attempt=attempt, state=State.INTERRUPTED, cause=Cause.PREEMPTED),
         ]
     return Records().apply(events)
-
-
-@pytest.mark.parametrize(("times", "requeued"), [(1, True), (MAX_INTERRUPTIONS, True), (MAX_INTERRUPTIONS + 1, False)])
-def test_interrupted_run_is_taken_up_three_times(times: int, requeued: bool) -> None:
-    assert (decide(_interrupted(times).get(RUN), seen()) is not None) == requeued
-
-
-def test_run_whose_task_slurm_requeued_itself_is_left_to_slurm() -> None:
-    waiting = seen(row("PENDING", TaskState.WAITING))
-    assert decide(_interrupted(1).get(RUN), waiting) is None
-
-
-def test_failed_and_cancelled_runs_are_left_to_a_person() -> None:
-    for state in (State.FAILED, State.CANCELLED):
-        records = in_queue().apply([Changed(at=1.0, run=RUN, state=state)])
-        assert decide(records.get(RUN), seen()) is None
 
 
 def test_success_that_nobody_told_of_counts_even_when_another_attempt_waits() -> None:

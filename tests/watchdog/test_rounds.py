@@ -5,7 +5,6 @@ from __future__ import annotations
 import msgspec
 import pytest
 
-from orchestrator.cli.watch import is_open
 from orchestrator.cluster.scheduler import Accepted, ArrayRequest, TaskState
 from orchestrator.store.errors import Busy, SubmitRefused
 from orchestrator.store.events import Decided, Intent, Submitted
@@ -13,12 +12,13 @@ from orchestrator.store.files import read_lines
 from orchestrator.store.ledger import read_events
 from orchestrator.store.records import WATCH
 from orchestrator.store.states import Cause, State
-from orchestrator.watchdog.policy import MAX_INTERRUPTIONS
+from orchestrator.watchdog.policy import MOST_WAIT_S
 from orchestrator.watchdog.watch import FRESH_S
 from orchestrator.worker.submission import decode_row
 from tests.watchdog.stand_in import Answer
 from tests.watchdog.study import Study
 
+THREE_LOSSES = ["policy: {node_failure: {attempts: 3}}"]
 ONE_AT_A_TIME = ["resources: {max_parallel: 1}"]
 
 
@@ -37,29 +37,51 @@ def test_interrupted_run_is_submitted_again_and_the_reason_recorded_before(study
     study.scheduler.before_act = lambda: decided.extend(event for event in read_events(study.paths) if isinstance(event, Decided))
     [sentence] = study.watch().told
     assert study.submitted() == [[1, 2], [1]]
-    assert "requeued as attempt 2 (node_failure, interruption 1 of at most 3)" in sentence
-    assert [(event.run, event.action) for event in decided] == [(study.record(1).id, "requeue")]
+    assert "requeued as attempt 2 (node_failure, attempt 1 was number 1 of at most 10 to end so)" in sentence
+    assert [(event.run, event.action) for event in decided] == [(study.record(1).id, "resume")]
 
 
 def test_run_that_the_machine_ends_again_and_again_is_given_up(study: Study) -> None:
+    study.more = THREE_LOSSES
     study.launch(1)
-    for _ in range(MAX_INTERRUPTIONS + 2):
+    for _ in range(3):
         study.lose(1)
+        study.clock.wait(MOST_WAIT_S)
         watched = study.watch()
-    assert study.submitted() == [[1]] * (1 + MAX_INTERRUPTIONS)
-    assert not is_open(study.grid, watched.look.records)
+    assert study.submitted() == [[1]] * 3
+    assert (study.record(1).state, study.record(1).cause) == (State.FAILED, Cause.NODE_FAILURE)
+    assert study.record(1).reason.startswith("given up: 3 of its attempts ended as node_failure; the last: ")
+    assert not watched.is_open
+    assert study.watch().told == ()
 
 
 def test_launch_by_a_person_gives_a_run_its_tries_again(study: Study) -> None:
+    study.more = THREE_LOSSES
     study.launch(1)
-    for _ in range(MAX_INTERRUPTIONS + 1):
+    for _ in range(2):
         study.lose(1)
+        study.clock.wait(MOST_WAIT_S)
         study.watch()
+    study.lose(1)
     study.launch(1)
-    assert study.record(1).interruptions == 0
+    assert study.record(1).losses == 0
     study.lose(1)
     study.watch()
-    assert len(study.scheduler.jobs) == 1 + MAX_INTERRUPTIONS + 2
+    assert len(study.scheduler.jobs) == 5
+
+
+def test_every_further_try_waits_twice_as_long_after_the_last_one_began(study: Study) -> None:
+    study.launch(1)
+    study.lose(1)
+    study.watch()  # the second try follows at once
+    for wait_s in (60, 120, 240):
+        study.lose(1)
+        study.clock.wait(wait_s - 1)
+        watched = study.watch()
+        assert (study.states(1), watched.is_open) == ([State.INTERRUPTED], True)
+        study.clock.wait(1)
+        study.watch()
+        assert study.states(1) == [State.QUEUED]
 
 
 def test_interrupted_run_whose_task_lives_is_left_to_the_scheduler_until_the_task_ends(study: Study) -> None:
@@ -88,6 +110,7 @@ def test_run_resumes_from_its_newest_whole_checkpoint_and_not_from_one_that_was_
         checkpoint.mkdir(parents=True)
         (checkpoint / name).write_bytes(b"weights")
         study.lose(1)
+        study.clock.wait(MOST_WAIT_S)
         study.watch()
     table = study.paths.submission(study.record(1).token).table
     assert [(row.attempt, row.resume) for row in read_lines(table, decode_row)] == [(3, "attempt-1")]
@@ -98,7 +121,7 @@ def test_failed_run_is_left_to_a_person(study: Study) -> None:
     study.end(1, state=State.FAILED, cause=Cause.ERROR)
     watched = study.watch()
     assert (study.submitted(), study.states(1)) == ([[1]], [State.FAILED])
-    assert not is_open(study.grid, watched.look.records)
+    assert not watched.is_open
 
 
 def test_run_that_waited_for_a_slot_is_submitted_when_one_is_free(study: Study) -> None:
@@ -106,15 +129,15 @@ def test_run_that_waited_for_a_slot_is_submitted_when_one_is_free(study: Study) 
     study.finish(1)
     watched = study.watch()
     assert study.submitted() == [[1], [2]]
-    assert is_open(study.grid, watched.look.records)
+    assert watched.is_open
 
 
 def test_slot_is_free_only_when_the_task_has_ended(study: Study) -> None:
     launch_one_of_two(study)
     study.end(1)
-    study.watch()
+    watched = study.watch()
     assert (study.submitted(), study.states(1)) == ([[1]], [State.COMPLETED])
-    assert is_open(study.grid, study.records)
+    assert watched.is_open
 
 
 def test_nothing_is_submitted_while_the_queue_does_not_answer(study: Study) -> None:

@@ -117,7 +117,7 @@ def test_run_that_was_taken_out_is_submitted_anew_when_its_task_is_gone(fixed: S
     fixed.scheduler.move(fixed.scheduler.jobs[1], 2, state=TaskState.ENDED, word="CANCELLED")
     fixed.watch()
     assert fixed.submitted() == [[1, 2, 3], [4, 5, 6], [6]]
-    assert (fixed.record(6).attempt, fixed.record(6).interruptions) == (2, 0)
+    assert (fixed.record(6).attempt, fixed.record(6).losses) == (2, 0)
 
 
 def recalls(study: Study) -> list[tuple[int, ...]]:

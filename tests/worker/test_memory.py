@@ -99,4 +99,4 @@ def test_an_end_is_judged_by_proof_then_by_what_was_done_to_it_then_by_its_words
     evidence: dict[str, Any], state: State, cause: Cause | None
 ) -> None:
     verdict = judge(Evidence(**{"end": None, "mem_gb": 4.0, **evidence}))
-    assert (verdict.state, verdict.failure.cause if verdict.failure else None) == (state, cause)
+    assert (verdict.state, verdict.diagnosis.cause if verdict.diagnosis else None) == (state, cause)

@@ -140,6 +140,20 @@ def test_a_newer_attempt_fences_the_older_one(farm: Any) -> None:
     assert (ended.attempt, ended.state, ended.cause) == (1, State.INTERRUPTED, Cause.LOST)
 
 
+def test_worker_that_was_taken_over_begins_no_further_run(farm: Any) -> None:
+    """Its node counts as lost; another worker of the same list computes, and whatever this one took would be taken from it."""
+    farm.write("entries.py", PATIENT)
+    for seed in (1, 2):
+        farm.add(entry="entries:main", config={"forever": True, "seed": seed})
+    farm.submit()
+    worker = farm.start()
+    poll(lambda: farm.attempt().metrics.exists())
+    make_dir(farm.attempt(number=2).dir)
+    worker.wait(20)
+    assert len(farm.ended()) == 1
+    assert not farm.attempt(1).dir.exists()
+
+
 def test_an_exception_after_the_warning_counts_as_the_warning(farm: Any) -> None:
     code = """
     import time

@@ -1,0 +1,56 @@
+"""What a janitor's job runs: one round of watch. `python -P -m orchestrator.watchdog.janitor_job runs/GRID`"""
+
+from __future__ import annotations
+
+import logging
+import os
+import sys
+import time
+from pathlib import Path
+
+from orchestrator.cluster.scheduler import TaskRow, TaskState
+from orchestrator.launch.opened import OpenGrid
+from orchestrator.store.errors import MrsweepError
+from orchestrator.store.layout import GridPaths
+from orchestrator.watchdog.janitor import janitor_request, janitors
+from orchestrator.watchdog.look import Site, janitor_name, site_of
+from orchestrator.watchdog.watch import watch_once
+
+LOG = logging.getLogger(__name__)
+
+
+def work(grid: OpenGrid, site: Site) -> bool:
+    """Do one round, a successor in the queue before it, so that a round that dies breaks no chain; say whether the grid is still open."""
+    if not _waiting(grid, site):
+        site.scheduler.submit(janitor_request(grid.paths, site, begin_in_s=round(60 * site.profile.janitor_min)))
+    done = watch_once(grid, site)
+    for sentence in (*done.told, *done.look.snapshot.notes):
+        LOG.info("%s", sentence)
+    if not done.is_open:
+        site.scheduler.cancel(_waiting(grid, site))  # no run can change any more without a person
+    return done.is_open
+
+
+def _waiting(grid: OpenGrid, site: Site) -> list[TaskRow]:
+    """Return the janitors that wait in the queue."""
+    now = time.time()
+    snapshot = site.scheduler.snapshot([janitor_name(grid.paths)], since=now, now=now, open_tasks={})
+    return [row for row in janitors(grid.paths, snapshot) if row.state is TaskState.WAITING]
+
+
+def main(arguments: list[str]) -> int:
+    """Run as the job does; the exit code is 1 when the round failed. What failed is tried again by the successor."""
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s")
+    grid = OpenGrid(GridPaths(Path(arguments[0]).absolute()))
+    if grid.settings is not None:
+        os.chdir(grid.settings.cwd)  # the project's own profiles are found from there
+    try:
+        work(grid, site_of(grid))
+    except (MrsweepError, OSError) as error:
+        LOG.error("%s", error)
+        return 1
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

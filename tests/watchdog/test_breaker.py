@@ -1,0 +1,162 @@
+"""The circuit breaker: when a grid is paused, what a pause holds, and how a person lets it go on."""
+
+from __future__ import annotations
+
+import pytest
+
+from orchestrator.cluster.scheduler import TaskState
+from orchestrator.store.errors import LaunchConflict
+from orchestrator.store.events import Ended, Paused, Resumed, Started
+from orchestrator.store.records import Record, Records
+from orchestrator.store.states import Cause, State
+from orchestrator.watchdog.breaker import find_trip
+from orchestrator.watchdog.pausing import go_on
+from orchestrator.watchdog.proposal import carry_out, propose
+from tests.watchdog.study import Study
+
+SEEDS = (1, 2, 3, 4, 5, 6)
+
+
+def failed(run: str, at: float, signature: str = "KeyError study.py:train") -> Record:
+    return Record(id=run, state=State.FAILED, cause=Cause.ERROR, since=at, signature=signature, reason="KeyError: 'lr'\nmore")
+
+
+def completed(run: str, at: float) -> Record:
+    return Record(id=run, state=State.COMPLETED, since=at)
+
+
+def records(*runs: Record, resumed_at: float = 0.0) -> Records:
+    return Records(runs={record.id: record for record in runs}, resumed_at=resumed_at)
+
+
+FIVE = [failed(run, at) for at, run in enumerate("abcde", start=10)]
+
+TRIPS = [
+    (records(*FIVE), True),
+    (records(*FIVE[:4]), False),
+    (records(*FIVE, completed("x", 5)), True),  # the success came before
+    (records(*FIVE, completed("x", 12)), False),  # two failures since
+    (records(*FIVE[:4], failed("e", 14, "another")), False),
+    (records(*FIVE, resumed_at=12), False),  # a person knew of the first three
+    (records(*FIVE, Record(id="x", state=State.COMPLETED, since=14, adopted_from="other")), True),  # nothing was computed for it
+]
+
+
+@pytest.mark.parametrize(("known", "trips"), TRIPS)
+def test_five_runs_that_end_alike_without_a_success_meanwhile_are_enough(known: Records, trips: bool) -> None:
+    stay_failed = [run for run, record in known.runs.items() if record.state is State.FAILED]
+    trip = find_trip(known, stay_failed, least=5)
+    assert (trip is not None) == trips
+    if trip is not None:
+        assert (trip.runs, trip.reason) == (tuple("abcde"), "5 runs ended alike and none succeeded meanwhile: error: KeyError: 'lr'")
+
+
+def test_failures_that_the_policy_answers_do_not_count() -> None:
+    assert find_trip(records(*FIVE), ["a", "b"], least=5) is None
+
+
+def test_breaker_of_zero_never_trips() -> None:
+    assert find_trip(records(*FIVE), list("abcde"), least=0) is None
+
+
+def fail_alike(study: Study, *seeds: int) -> None:
+    study.end(*seeds, state=State.FAILED, cause=Cause.ERROR)
+
+
+def test_paused_grid_holds_what_waits_and_says_so_once(study: Study) -> None:
+    study.more = ["policy: {breaker: 3}"]
+    study.launch(*SEEDS)
+    fail_alike(study, 1, 2, 3)
+    [sentence] = study.watch().told
+    assert sentence.startswith("paused: 3 runs ended alike and none succeeded meanwhile")
+    assert "mrsweep launch g --resume" in sentence
+    assert study.states(4, 5, 6) == [State.HELD] * 3
+    assert study.scheduler.held == {("1", 3), ("1", 4), ("1", 5)}
+    assert study.paths.paused.exists()
+    assert study.watch().told == ()
+
+
+def test_paused_grid_submits_nothing_and_launch_says_why(study: Study) -> None:
+    study.more = ["policy: {breaker: 3}"]
+    study.launch(*SEEDS)
+    fail_alike(study, 1, 2, 3)
+    study.watch()
+    with pytest.raises(LaunchConflict, match=r"g is paused: 3 runs ended alike.*--resume"):
+        study.launch(*SEEDS, 7)
+    assert len(study.scheduler.jobs) == 1
+
+
+def test_resumed_grid_goes_on_with_the_tasks_that_still_wait(study: Study) -> None:
+    study.more = ["policy: {breaker: 3}"]
+    study.launch(*SEEDS)
+    fail_alike(study, 1, 2, 3)
+    study.watch()
+    proposal = propose(study.draft(*SEEDS), study.site, resume_by="ada")
+    carry_out(proposal, study.folder, resume_by="ada", sleep=study.clock.wait)
+    assert (study.states(4, 5, 6), study.scheduler.held) == ([State.QUEUED] * 3, set())
+    assert not study.paths.paused.exists()
+    study.finish(4, 5, 6)
+    study.watch()
+    assert study.states(4, 5, 6) == [State.COMPLETED] * 3
+    assert study.records.paused is None
+
+
+def test_runs_whose_tasks_are_gone_when_a_person_resumes_are_submitted_anew(study: Study) -> None:
+    study.more = ["policy: {breaker: 3}"]
+    study.launch(*SEEDS)
+    fail_alike(study, 1, 2, 3)
+    study.watch()
+    study.scheduler.move(study.job_of(4), state=TaskState.ENDED, word="CANCELLED")
+    proposal = propose(study.draft(*SEEDS), study.site, resume_by="ada")
+    carry_out(proposal, study.folder, resume_by="ada", sleep=study.clock.wait)
+    assert study.submitted()[1:] == [[4, 5, 6]]
+
+
+def test_what_failed_before_a_resume_is_no_reason_to_pause_again(study: Study) -> None:
+    study.more = ["policy: {breaker: 3}"]
+    study.launch(*SEEDS)
+    fail_alike(study, 1, 2, 3)
+    study.watch()
+    study.clock.wait(10)
+    carry_out(propose(study.draft(*SEEDS), study.site, resume_by="ada"), study.folder, resume_by="ada", sleep=study.clock.wait)
+    study.clock.wait(10)
+    fail_alike(study, 4)
+    study.watch()
+    assert study.records.paused is None
+
+
+def test_pause_that_was_cut_off_is_completed_by_the_next_round(study: Study) -> None:
+    study.more = ["policy: {breaker: 3}"]
+    study.launch(*SEEDS)
+    fail_alike(study, 1, 2, 3)
+    study.at_next("write", study.paths.dir, lambda _: (_ for _ in ()).throw(KeyboardInterrupt))
+    study.scheduler.before_act = lambda: (_ for _ in ()).throw(KeyboardInterrupt)
+    with pytest.raises(KeyboardInterrupt):
+        study.watch()
+    assert study.scheduler.held == set()
+    study.scheduler.before_act = lambda: None
+    study.watch()
+    assert (study.scheduler.held, study.paths.paused.exists()) == ({("1", 3), ("1", 4), ("1", 5)}, True)
+
+
+def test_finished_grid_is_not_paused(study: Study) -> None:
+    study.more = ["policy: {breaker: 3}"]
+    study.launch(1, 2, 3)
+    fail_alike(study, 1, 2, 3)
+    study.watch()
+    assert study.records.paused is None
+
+
+def test_held_run_that_started_all_the_same_goes_on() -> None:
+    known = records(Record(id="a", state=State.HELD, attempt=1, token="t"))
+    known.apply([Paused(at=1.0, reason="x"), Started(at=2.0, run="a", attempt=1, token="t", index=0, host="n1")])
+    assert known.get("a").state is State.RUNNING
+    known.apply([Ended(at=3.0, run="a", attempt=1, state=State.COMPLETED, sha256="ab"), Resumed(at=4.0)])
+    assert (known.get("a").state, known.paused) == (State.COMPLETED, None)
+    assert go_on(known, _nothing(), 5.0, by="ada") == []
+
+
+def _nothing():
+    from orchestrator.cluster.scheduler import Snapshot
+
+    return Snapshot(taken_at=0.0, queue_ok=True, accounting_ok=True, tasks={})

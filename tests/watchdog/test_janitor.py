@@ -1,0 +1,106 @@
+"""The janitor: a job that watches a grid and keeps its successor in the queue until nothing is open."""
+
+from __future__ import annotations
+
+import pytest
+
+from orchestrator.cluster.scheduler import TaskState
+from orchestrator.store.errors import InputError
+from orchestrator.store.states import State
+from orchestrator.watchdog.janitor import check_place
+from orchestrator.watchdog.janitor_job import work
+from orchestrator.watchdog.proposal import carry_out, propose
+from tests.watchdog.stand_in import Answer, Job
+from tests.watchdog.study import Study
+
+NAME = "g-janitor"
+
+
+def launch_with_janitor(study: Study, *seeds: int) -> tuple[str, ...]:
+    return carry_out(propose(study.draft(*seeds), study.site), study.folder, janitor=True, sleep=study.clock.wait).told
+
+
+def janitors(study: Study) -> list[Job]:
+    return [job for job in study.scheduler.jobs if job.request.token == NAME]
+
+
+def test_launch_puts_a_janitor_into_the_queue_that_asks_for_little(study: Study) -> None:
+    [sentence] = launch_with_janitor(study, 1)
+    [janitor] = janitors(study)
+    assert sentence == f"g-janitor: job {janitor.id} watches the grid every 10 minutes until no run is open"
+    resources = janitor.request.resources
+    assert (resources.gpus, resources.cpus, janitor.request.tasks) == (0, 1, 1)
+    assert janitor.request.command[-2:] == ("orchestrator.watchdog.janitor_job", str(study.paths.dir.absolute()))
+
+
+def test_second_launch_leaves_the_janitor_that_is_there(study: Study) -> None:
+    launch_with_janitor(study, 1)
+    assert launch_with_janitor(study, 1, 2) == ("g-janitor watches the grid already",)
+    assert len(janitors(study)) == 1
+
+
+def test_janitor_does_a_round_and_leaves_a_successor_that_begins_later(study: Study) -> None:
+    launch_with_janitor(study, 1)
+    study.scheduler.move(janitors(study)[0], state=TaskState.RUNNING)
+    study.lose(1)
+    assert work(study.grid, study.site)
+    assert study.states(1) == [State.QUEUED]
+    assert [job.request.begin_in_s for job in janitors(study)] == [None, 600]
+
+
+def test_janitor_adds_no_second_successor(study: Study) -> None:
+    launch_with_janitor(study, 1)
+    study.scheduler.move(janitors(study)[0], state=TaskState.RUNNING)
+    work(study.grid, study.site)
+    work(study.grid, study.site)
+    assert len(janitors(study)) == 2
+
+
+def test_janitor_takes_its_successor_out_of_the_queue_when_nothing_is_open(study: Study) -> None:
+    launch_with_janitor(study, 1)
+    study.scheduler.move(janitors(study)[0], state=TaskState.RUNNING)
+    study.finish(1)
+    assert not work(study.grid, study.site)
+    assert study.scheduler.cancelled == [(janitors(study)[1].id, 0)]
+
+
+def test_watch_puts_back_a_janitor_that_is_gone(study: Study) -> None:
+    launch_with_janitor(study, 1)
+    study.scheduler.jobs.remove(janitors(study)[0])
+    assert "put back as job" in study.watch().told[0]
+    assert len(janitors(study)) == 1
+    assert study.watch().told == ()
+
+
+def test_watch_does_not_put_it_back_when_nothing_is_open(study: Study) -> None:
+    launch_with_janitor(study, 1)
+    study.scheduler.jobs.remove(janitors(study)[0])
+    study.finish(1)
+    study.watch()
+    assert study.watch().told == ()
+    assert janitors(study) == []
+
+
+def test_runs_are_launched_though_the_janitor_was_refused(study: Study) -> None:
+    study.scheduler.before_act = lambda: _refuse_from_now_on(study)
+    [sentence] = launch_with_janitor(study, 1)
+    assert "is not in the queue: the queue is closed." in sentence
+    assert study.states(1) == [State.QUEUED]
+
+
+def _refuse_from_now_on(study: Study) -> None:
+    study.scheduler.before_act = lambda: setattr(study.scheduler, "on_submit", Answer.NO)
+
+
+def test_janitor_and_its_successor_are_no_twins_to_be_cancelled(study: Study) -> None:
+    launch_with_janitor(study, 1)
+    study.scheduler.move(janitors(study)[0], state=TaskState.RUNNING)
+    work(study.grid, study.site)
+    study.watch()
+    assert study.scheduler.cancelled == []
+
+
+def test_local_workers_have_no_queue_for_a_janitor(study: Study, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(study.scheduler, "name", "local")
+    with pytest.raises(InputError, match="local workers have none"):
+        check_place(study.site)
