@@ -21,8 +21,10 @@ MAY_IMPORT = {
     "worker": {"store", "grid", "cluster.resources"},
     "launch": {"store", "cluster", "grid", "worker", "results"},
     "results": {"store", "cluster", "grid", "worker"},
-    "watchdog": {"store", "cluster", "grid", "worker", "launch", "results"},
-    "cli": {"store", "cluster", "grid", "worker", "launch", "results", "watchdog"},
+    "pruning": {"store", "cluster", "grid", "worker", "launch", "results"},
+    "watchdog": {"store", "cluster", "grid", "worker", "launch", "results", "pruning"},
+    "doctor": {"store", "cluster", "launch", "watchdog.look"},
+    "cli": {"store", "cluster", "grid", "worker", "launch", "results", "pruning", "watchdog", "doctor"},
     "starter": set(),
     "": {"store", "cluster", "grid", "worker", "launch", "results", "watchdog"},
 }

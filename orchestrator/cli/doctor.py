@@ -16,10 +16,10 @@ from orchestrator.cli.options import examples, json_option, profile_option, runs
 from orchestrator.cli.show import count, document, say, terminal_width, warn
 from orchestrator.cluster.runs_folder import folder_facts
 from orchestrator.cluster.scheduler import Fact, Verdict
+from orchestrator.doctor.check import probe
 from orchestrator.store.errors import ClusterError
 from orchestrator.store.layout import GridPaths
 from orchestrator.watchdog.look import Site, open_site
-from orchestrator.watchdog.site_check import probe
 
 NAME_WIDTH = 22
 WIDEST = 120

@@ -26,15 +26,15 @@ from orchestrator.cli.options import (
 from orchestrator.cli.show import UNTOUCHED, advise, confirm, count, document, say, table, warn
 from orchestrator.cluster.scheduler import Snapshot
 from orchestrator.launch.opened import OpenGrid
+from orchestrator.pruning.carry_out import Moved, carry_out, was_cut_off
+from orchestrator.pruning.plan import Kind, PrunePlan, Scene, Wanted, plan_prune, weigh
+from orchestrator.pruning.sizes import Size
 from orchestrator.results.select import Selection
 from orchestrator.store.errors import SelectionError
 from orchestrator.store.ledger import take_pen
 from orchestrator.store.records import Records
 from orchestrator.watchdog.decisions import decisions_of
 from orchestrator.watchdog.look import Site, ask_of, known_limits, look
-from orchestrator.watchdog.prune_act import Moved, carry_out, was_cut_off
-from orchestrator.watchdog.prune_plan import Kind, PrunePlan, Scene, Wanted, plan_prune, weigh
-from orchestrator.watchdog.sizes import Size
 from orchestrator.watchdog.watch import record, record_under
 
 SHOWN = 20

@@ -267,7 +267,7 @@ def _started(records: Records, event: Started) -> None:
 
 def _ended(records: Records, event: Ended) -> None:
     record = records.get(event.run)
-    attempts = tuple(_close(attempt, event) for attempt in record.attempts)
+    attempts = tuple(_close(attempt, event) for attempt in _with_unseen(record.attempts, event))
     record = records.runs[event.run] = msgspec.structs.replace(record, attempts=attempts)
     newest = record.attempts[-1] if record.attempts else None
     overtaken = newest is not None and (event.attempt, event.restart) < (newest.number, newest.restart)
@@ -281,6 +281,14 @@ def _ended(records: Records, event: Ended) -> None:
     )
     cause = event.cause or _UNTOLD.get(event.state)
     records._move(record, event.state, cause=cause, reason=event.message, since=event.at, signature=event.signature, **proof)
+
+
+def _with_unseen(attempts: tuple[Attempt, ...], event: Ended) -> tuple[Attempt, ...]:
+    """Return the attempts, with one that nobody saw begin and that left its proof all the same."""
+    if event.state is not State.COMPLETED or any((one.number, one.restart) == (event.attempt, event.restart) for one in attempts):
+        return attempts
+    unseen = Attempt(number=event.attempt, restart=event.restart, host=event.host)
+    return tuple(sorted((*attempts, unseen), key=lambda one: (one.number, one.restart)))
 
 
 _UNTOLD = {State.INTERRUPTED: Cause.LOST, State.FAILED: Cause.UNKNOWN, State.CANCELLED: Cause.CANCELLED}

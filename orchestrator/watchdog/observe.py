@@ -190,7 +190,7 @@ def _ends(
     """
     now = evidence.snapshot.taken_at
     ended_at = (rows[0].ended_at if rows else None) or now
-    proofs = ((earlier, evidence.proof(record.id, earlier.number, earlier.restart)) for earlier in reversed(record.attempts))
+    proofs = ((earlier, evidence.proof(record.id, earlier.number, earlier.restart)) for earlier in _allotted(record))
     proven = next((_success(record.id, earlier, found, ended_at) for earlier, found in proofs if found is not None), None)
     newest = record.current
     if proven is None or (
@@ -203,6 +203,13 @@ def _ends(
 
 def _waits(record: Record) -> bool:
     return record.state is State.QUEUED or record.current is None
+
+
+def _allotted(record: Record) -> list[Attempt]:
+    """Return every attempt that may have left a result, the newest first: the worker of a lost node may have begun some unseen."""
+    known = {attempt.number for attempt in record.attempts}
+    unseen = [Attempt(number=number) for number in range(1, record.attempt + 1) if number not in known]
+    return sorted((*record.attempts, *unseen), key=lambda attempt: (attempt.number, attempt.restart), reverse=True)
 
 
 def _end(record: Record, rows: list[TaskRow], submission: SubmissionRecord, evidence: _Evidence, *, ours: bool) -> Ended:

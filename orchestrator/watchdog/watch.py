@@ -15,6 +15,7 @@ from orchestrator.launch.apply import Draft, make_draft, write_draft
 from orchestrator.launch.commit import open_intents, take_up
 from orchestrator.launch.opened import OpenGrid
 from orchestrator.launch.plan import tell_waiting
+from orchestrator.pruning.runs import prune
 from orchestrator.store.errors import InputError
 from orchestrator.store.events import Changed, Looked
 from orchestrator.store.ledger import Pen, take_pen
@@ -27,7 +28,6 @@ from orchestrator.watchdog.filling import fill, plan_filling
 from orchestrator.watchdog.janitor import is_missing, keep_janitor
 from orchestrator.watchdog.look import Look, Site, ask, ask_of, live_tokens, look, save_absences
 from orchestrator.watchdog.pausing import keep_paused, needs_holding, pause
-from orchestrator.watchdog.prune import prune
 from orchestrator.watchdog.release import canaries_are_through, release_behind
 from orchestrator.watchdog.stall import Checked, computing
 from orchestrator.watchdog.stalling import check_for_stalled, end_stalled, save_quiet, to_end

@@ -125,9 +125,7 @@ class Project:
 
     def reasons(self) -> list[str]:
         """Return why runs wait: the scheduler's word, and the sentence that status makes of it."""
-        status = self.status()
-        waits = status["waits"] if "waits" in status else [{"reason": word, "sentence": ""} for word in status["pending"]]
-        return [f"{wait['reason']}: {wait['sentence']}" for wait in waits]
+        return [f"{wait['reason']}: {wait['sentence']}" for wait in self.status()["waits"]]
 
     def lines(self) -> dict[str, dict[str, Any]]:
         """Return run id → line of the status."""

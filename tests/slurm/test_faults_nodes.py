@@ -130,7 +130,6 @@ def test_a_lost_node_is_left_out_of_the_next_submission(slurm_alone, packed):
 
 
 @pytest.mark.slow
-@pytest.mark.xfail(reason="results of attempts that the ledger never saw begin are not found: their runs never start again, and fail")
 def test_what_the_old_worker_of_a_lost_node_completed_is_counted(slurm_alone, tmp_path):
     """While the new submission of its runs still waits in the queue, it completes them all, those that it had not begun as well."""
     project = Project(tmp_path / "a project", slurm_alone, per_task=6)

@@ -6,12 +6,12 @@ import sys
 import time
 
 from orchestrator.cluster.profile import load_profile
-from orchestrator.watchdog import site_check
+from orchestrator.doctor import check
 
 
 def facts(folder):
     told = []
-    found = site_check.probe(folder, load_profile("slurm-test"), patience_s=120, tell=told.append)
+    found = check.probe(folder, load_profile("slurm-test"), patience_s=120, tell=told.append)
     assert "was submitted" in told[0]
     return {fact.name: fact for fact in found}
 
@@ -25,7 +25,7 @@ def test_a_job_meets_the_host_in_the_runs_folder(slurm, tmp_path):
 
 def test_a_job_that_cannot_start_is_told_with_its_last_words(slurm, tmp_path, monkeypatch):
     failing = (sys.executable, "-c", "raise SystemExit('No module named mrsweep')")
-    monkeypatch.setattr(site_check, "worker_command", lambda *_: failing)
+    monkeypatch.setattr(check, "worker_command", lambda *_: failing)
     began = time.monotonic()
     fact = facts(tmp_path / "runs")["probe job"]
     assert (fact.verdict.value, fact.value.startswith("ended as FAILED on n")) == ("bad", True)

@@ -119,7 +119,7 @@ class Study:
             record = self.record(seed)
             ended = Ended(at=self.clock(), run=record.id, attempt=record.attempt, state=state, cause=cause)
             if state is State.COMPLETED:
-                ended = msgspec.structs.replace(ended, sha256=self._prove(record))
+                ended = msgspec.structs.replace(ended, sha256=self.prove(seed, attempt=record.attempt))
             self._journal(record, record.index % len(self.job_of(seed).rows), ended)
 
     def finish(self, *seeds: int) -> None:
@@ -134,11 +134,13 @@ class Study:
         for seed in seeds:
             self.scheduler.move(self.job_of(seed), self.record(seed).index, state=TaskState.ENDED, word="NODE_FAIL")
 
-    def _prove(self, record: Record) -> str:
-        attempt = self.paths.run(record.id).attempt(record.attempt)
-        attempt.dir.mkdir(parents=True)
-        attempt.result.write_bytes(msgspec.json.encode(Result(run=record.id, attempt=record.attempt)))
-        return sha256(attempt.result.read_bytes())
+    def prove(self, seed: int, *, attempt: int) -> str:
+        """Leave the result of an attempt; return its hash."""
+        run = self.record(seed).id
+        folder = self.paths.run(run).attempt(attempt)
+        folder.dir.mkdir(parents=True)
+        folder.result.write_bytes(msgspec.json.encode(Result(run=run, attempt=attempt)))
+        return sha256(folder.result.read_bytes())
 
     def _journal(self, record: Record, index: int, line: Started | Ended) -> None:
         with self.paths.submission(record.token).journal(index).open("ab") as stream:

@@ -10,11 +10,11 @@ from orchestrator.cluster.scheduler import Snapshot, TaskState
 from orchestrator.grid.spec import read_spec
 from orchestrator.launch.apply import Draft, make_draft
 from orchestrator.launch.opened import OpenGrid
+from orchestrator.pruning.runs import prune
 from orchestrator.store.events import Ended, Started
 from orchestrator.store.layout import GridPaths
 from orchestrator.store.states import State
 from orchestrator.watchdog.proposal import carry_out, propose
-from orchestrator.watchdog.prune import prune
 from orchestrator.watchdog.watch import Round, watch_once
 from tests.watchdog.study import Study
 

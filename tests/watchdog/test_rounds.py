@@ -319,3 +319,17 @@ def test_who_lost_the_pen_cancels_no_twin(study: Study) -> None:
     with pytest.raises(Busy):
         study.watch()
     assert study.scheduler.cancel_calls == 0
+
+
+def test_result_of_an_attempt_that_nobody_saw_begin_counts(study: Study) -> None:
+    """The worker of a lost node lives on and completes a run that was submitted anew; who comes after it finds nothing to do."""
+    study.launch(1)
+    study.scheduler.move(study.job_of(1), state=TaskState.ENDED, word="NODE_FAIL")
+    study.watch()
+    assert study.record(1).attempt == 2
+    study.prove(1, attempt=1)
+    study.scheduler.move(study.job_of(1), state=TaskState.ENDED, word="COMPLETED")
+    study.watch()
+    record = study.record(1)
+    assert (record.state, [attempt.number for attempt in record.attempts], record.decisive) == (State.COMPLETED, [1], record.attempts[0])
+    assert len(study.scheduler.jobs) == 2

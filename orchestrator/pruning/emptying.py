@@ -8,14 +8,14 @@ from pathlib import PurePosixPath
 
 import msgspec
 
+from orchestrator.pruning.sizes import Size, measure
+from orchestrator.pruning.trash import held, read_batches
 from orchestrator.store.errors import StoreError
 from orchestrator.store.events import Changed
 from orchestrator.store.files import move_below, opened_below, remove_below
 from orchestrator.store.layout import RUN_ID, GridPaths
 from orchestrator.store.ledger import Pen, read_events
 from orchestrator.store.states import State
-from orchestrator.watchdog.sizes import Size, measure
-from orchestrator.watchdog.trash import held, read_batches
 
 
 class Old(msgspec.Struct, frozen=True, kw_only=True):

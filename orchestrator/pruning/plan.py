@@ -11,16 +11,16 @@ import msgspec
 
 from orchestrator.cluster.scheduler import Snapshot
 from orchestrator.launch.opened import OpenGrid
+from orchestrator.pruning.duplicates import Duplicate, find_duplicates
+from orchestrator.pruning.leftovers import may_be_written, old_checkpoints, output_of, stale_attempts
+from orchestrator.pruning.runs import why_not_now
+from orchestrator.pruning.sizes import Size, measure
+from orchestrator.pruning.ties import Ties, find_ties
+from orchestrator.pruning.trash import Item, written
 from orchestrator.results.select import Selection, select
 from orchestrator.store.layout import AttemptPaths
 from orchestrator.store.records import Record, Records
 from orchestrator.store.states import State
-from orchestrator.watchdog.duplicates import Duplicate, find_duplicates
-from orchestrator.watchdog.leftovers import may_be_written, old_checkpoints, output_of, stale_attempts
-from orchestrator.watchdog.prune import why_not_now
-from orchestrator.watchdog.sizes import Size, measure
-from orchestrator.watchdog.ties import Ties, find_ties
-from orchestrator.watchdog.trash import Item, written
 from orchestrator.worker.outcome import attempts
 
 

@@ -14,13 +14,13 @@ from orchestrator.cluster.scheduler import Snapshot
 from orchestrator.grid.identity import run_id
 from orchestrator.grid.manifest import Manifest, Need
 from orchestrator.launch.opened import OpenGrid
+from orchestrator.pruning.plan import Scene
 from orchestrator.store import files
 from orchestrator.store.events import Ended, Intent, LedgerEvent, Started, Submitted
 from orchestrator.store.layout import AttemptPaths, GridPaths
 from orchestrator.store.ledger import read_records, take_pen
 from orchestrator.store.records import Record
 from orchestrator.store.states import Cause, State
-from orchestrator.watchdog.prune_plan import Scene
 from orchestrator.worker.claim import StartFile
 
 ENTRY = "study:train"

@@ -8,17 +8,17 @@ from pathlib import Path
 import pytest
 
 from orchestrator.launch.opened import OpenGrid
+from orchestrator.pruning.carry_out import carry_back, plan_return
+from orchestrator.pruning.emptying import empty, plan_emptying
+from orchestrator.pruning.runs import prune, restore
+from orchestrator.pruning.trash import Item, held, throw
 from orchestrator.results.select import Selection
 from orchestrator.store import files
 from orchestrator.store.errors import StoreError
 from orchestrator.store.ledger import take_pen
 from orchestrator.store.states import State
-from orchestrator.watchdog.emptying import empty, plan_emptying
-from orchestrator.watchdog.prune import prune, restore
-from orchestrator.watchdog.prune_act import carry_back, plan_return
-from orchestrator.watchdog.trash import Item, held, throw
-from tests.watchdog.shelf import QUIET, Killed, Shelf, kill_at, tree
-from tests.watchdog.shelf import shelf as shelf
+from tests.pruning.shelf import QUIET, Killed, Shelf, kill_at, tree
+from tests.pruning.shelf import shelf as shelf
 
 
 @pytest.fixture

@@ -15,15 +15,15 @@ import msgspec
 from orchestrator.cluster.profile import Profile
 from orchestrator.cluster.resources import Resources
 from orchestrator.cluster.scheduler import ArrayRequest, Fact, Scheduler, TaskRow, TaskState, Verdict
+from orchestrator.doctor.facts import MEM_GB, Seen, judge
+from orchestrator.doctor.node import POLL_S, PRIZES, Moment, ProbePaths, Report, compete, wait_for
 from orchestrator.launch.commit import worker_command
 from orchestrator.store.errors import InputError, MrsweepError, SubmitUnknown
 from orchestrator.store.files import make_dir, read_json, write_atomic
 from orchestrator.store.layout import GridPaths
 from orchestrator.watchdog.look import open_site
-from orchestrator.watchdog.probe_facts import MEM_GB, Seen, judge
-from orchestrator.watchdog.site_probe import POLL_S, PRIZES, Moment, ProbePaths, Report, compete, wait_for
 
-MODULE = "orchestrator.watchdog.site_probe"
+MODULE = "orchestrator.doctor.node"
 _SPARE_S = 10.0
 _LOG_BYTES = 4096
 

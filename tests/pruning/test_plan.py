@@ -12,15 +12,15 @@ import pytest
 from orchestrator.cluster.scheduler import Snapshot, TaskRow, TaskState
 from orchestrator.grid.manifest import Need
 from orchestrator.launch.opened import OpenGrid
+from orchestrator.pruning.carry_out import Moved, carry_back, carry_out, plan_return, was_cut_off
+from orchestrator.pruning.plan import Kind, PrunePlan, Wanted, plan_prune, weigh
+from orchestrator.pruning.runs import prune
 from orchestrator.results.select import Selection
 from orchestrator.store.events import Adopted, Applied, Changed
 from orchestrator.store.ledger import read_records, take_pen
 from orchestrator.store.states import Cause, State
-from orchestrator.watchdog.prune import prune
-from orchestrator.watchdog.prune_act import Moved, carry_back, carry_out, plan_return, was_cut_off
-from orchestrator.watchdog.prune_plan import Kind, PrunePlan, Wanted, plan_prune, weigh
-from tests.watchdog.shelf import HOSTILE, QUIET, Killed, Shelf, kill_at, tree
-from tests.watchdog.shelf import shelf as shelf
+from tests.pruning.shelf import HOSTILE, QUIET, Killed, Shelf, kill_at, tree
+from tests.pruning.shelf import shelf as shelf
 
 EVERYTHING = frozenset({Kind.DUPLICATE, Kind.ORPHAN, Kind.ABORTED, Kind.ATTEMPT, Kind.CHECKPOINT})
 STATES = {"checkpoint/state-1.pt": b"1" * 5000, "checkpoint/state-2.pt": b"2" * 5000, "checkpoint/best.pt": b"b"}

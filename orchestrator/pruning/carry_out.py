@@ -7,13 +7,13 @@ import os
 import msgspec
 
 from orchestrator.launch.opened import OpenGrid
+from orchestrator.pruning.plan import PARTS, PrunePlan, Scene, Wanted, plan_prune
+from orchestrator.pruning.runs import prune, restore
+from orchestrator.pruning.trash import Item, bring_back, finish, held, is_unsettled, throw
 from orchestrator.results.select import Selection, select
 from orchestrator.store.ledger import Pen
 from orchestrator.store.records import Records
 from orchestrator.store.states import State
-from orchestrator.watchdog.prune import prune, restore
-from orchestrator.watchdog.prune_plan import PARTS, PrunePlan, Scene, Wanted, plan_prune
-from orchestrator.watchdog.trash import Item, bring_back, finish, held, is_unsettled, throw
 
 
 class Moved(msgspec.Struct, frozen=True, kw_only=True):

@@ -10,7 +10,7 @@ import msgspec
 
 from orchestrator.cluster.profile import Profile
 from orchestrator.cluster.scheduler import Fact, Verdict
-from orchestrator.watchdog.site_probe import PRIZES, Report
+from orchestrator.doctor.node import PRIZES, Report
 
 MEM_GB = 0.5
 """What the probe's job asks for."""

@@ -9,6 +9,7 @@ from pathlib import PurePosixPath
 
 from orchestrator.cluster.scheduler import Snapshot, TaskState
 from orchestrator.launch.opened import OpenGrid, known_grids
+from orchestrator.pruning.duplicates import Duplicate, is_kept
 from orchestrator.store.errors import StoreError
 from orchestrator.store.events import Changed
 from orchestrator.store.files import move_below
@@ -16,7 +17,6 @@ from orchestrator.store.layout import GridPaths
 from orchestrator.store.ledger import Pen, read_records
 from orchestrator.store.records import Record, Records, SubmissionRecord
 from orchestrator.store.states import State
-from orchestrator.watchdog.duplicates import Duplicate, is_kept
 
 LOG = logging.getLogger(__name__)
 

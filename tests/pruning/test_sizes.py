@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from orchestrator.watchdog.sizes import measure, told_bytes
+from orchestrator.pruning.sizes import measure, told_bytes
 
 
 def test_links_count_as_themselves_and_a_file_of_two_names_once(tmp_path: Path) -> None:

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from orchestrator.watchdog.event_files import Content
-from orchestrator.watchdog.sessions import Session, judge
+from orchestrator.pruning.event_files import Content
+from orchestrator.pruning.sessions import Session, judge
 
 
 def session(

@@ -8,9 +8,9 @@ import msgspec
 import pytest
 
 from orchestrator.cluster.profile import parse_profile
-from orchestrator.watchdog.probe_facts import Seen, judge
-from orchestrator.watchdog.site_probe import PRIZES, Report, compete, memory_limit
-from orchestrator.watchdog.site_probe import ProbePaths as Paths
+from orchestrator.doctor.facts import Seen, judge
+from orchestrator.doctor.node import PRIZES, Report, compete, memory_limit
+from orchestrator.doctor.node import ProbePaths as Paths
 
 HALF = PRIZES // 2
 REPORT = Report(

@@ -15,12 +15,12 @@ from orchestrator.cli.options import Target
 from orchestrator.cli.prune import command
 from orchestrator.cluster.scheduler import Snapshot, TaskRow, TaskState
 from orchestrator.launch.opened import OpenGrid
+from orchestrator.pruning.runs import prune, restore
 from orchestrator.store import files
 from orchestrator.store.events import Adopted, Applied, Changed, Ended, Intent, Started, Submitted
 from orchestrator.store.layout import GridPaths
 from orchestrator.store.ledger import read_records, take_pen
 from orchestrator.store.states import State
-from orchestrator.watchdog.prune import prune, restore
 from tests.watchdog.study import Study
 
 RUN = "0123456789abcdef"

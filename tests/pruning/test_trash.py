@@ -7,10 +7,10 @@ from pathlib import Path, PurePosixPath
 
 import pytest
 
+from orchestrator.pruning.trash import Item, bring_back, finish, held, is_unsettled, read_batches, throw, written
 from orchestrator.store.errors import StoreError
 from orchestrator.store.layout import TrashPaths
-from orchestrator.watchdog.trash import Item, bring_back, finish, held, is_unsettled, read_batches, throw, written
-from tests.watchdog.shelf import HOSTILE, Killed, kill_at, tree
+from tests.pruning.shelf import HOSTILE, Killed, kill_at, tree
 
 PLACES = ["run 1/attempt-1", "run 1/attempt-2/checkpoint/old.pt", "loose"]
 

@@ -7,10 +7,10 @@ import os
 import pytest
 
 from orchestrator.launch.opened import OpenGrid
+from orchestrator.pruning.leftovers import QUIET_S, Saved, may_be_written, old_checkpoints, replaced, stale_attempts
 from orchestrator.store.states import State
-from orchestrator.watchdog.leftovers import QUIET_S, Saved, may_be_written, old_checkpoints, replaced, stale_attempts
-from tests.watchdog.shelf import Shelf
-from tests.watchdog.shelf import shelf as shelf
+from tests.pruning.shelf import Shelf
+from tests.pruning.shelf import shelf as shelf
 
 CASES = {
     "older states of a series": (["state-000001-000000010.pt", "state-000002-000000005.pt"], ["state-000001-000000010.pt"]),

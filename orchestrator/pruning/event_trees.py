@@ -14,12 +14,12 @@ import msgspec
 import psutil
 from filelock import FileLock, Timeout
 
+from orchestrator.pruning.event_files import Content, read_event_file
+from orchestrator.pruning.sessions import Session, Verdict, judge
+from orchestrator.pruning.trash import Item, bring_back, finish, held, is_unsettled, read_batches, throw, written
 from orchestrator.store.errors import Busy, StoreError
 from orchestrator.store.files import opened_below, remove_below, remove_empty_below
 from orchestrator.store.layout import TrashPaths, event_tree_trash
-from orchestrator.watchdog.event_files import Content, read_event_file
-from orchestrator.watchdog.sessions import Session, Verdict, judge
-from orchestrator.watchdog.trash import Item, bring_back, finish, held, is_unsettled, read_batches, throw, written
 
 MARK = "tfevents"
 """What TensorBoard knows its files by."""

@@ -9,12 +9,12 @@ import pytest
 
 from orchestrator.grid.manifest import Need
 from orchestrator.launch.opened import OpenGrid
+from orchestrator.pruning.duplicates import Duplicate, find_duplicates
 from orchestrator.store.events import Adopted, Changed
 from orchestrator.store.ledger import read_records, take_pen
 from orchestrator.store.states import State
-from orchestrator.watchdog.duplicates import Duplicate, find_duplicates
-from tests.watchdog.shelf import Shelf
-from tests.watchdog.shelf import shelf as shelf
+from tests.pruning.shelf import Shelf
+from tests.pruning.shelf import shelf as shelf
 
 DONE, FAILED = State.COMPLETED, State.FAILED
 

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 
 import msgspec
 
-from orchestrator.watchdog.event_files import Content
+from orchestrator.pruning.event_files import Content
 
 
 class Session(msgspec.Struct, frozen=True, kw_only=True):
