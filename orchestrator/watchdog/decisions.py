@@ -16,7 +16,7 @@ from orchestrator.store.records import Records
 from orchestrator.store.states import BAD_ENDS, State
 from orchestrator.watchdog.answers import Action, Policy, read_answers
 from orchestrator.watchdog.look import Site
-from orchestrator.watchdog.policy import Bounds, Case, Decision, GivenUp, decide, peaks
+from orchestrator.watchdog.policy import BadEnd, Bounds, Decision, GivenUp, decide, peaks
 
 
 class Decisions(msgspec.Struct, frozen=True, kw_only=True):
@@ -55,9 +55,9 @@ def decide_all(manifests: Mapping[str, Manifest], records: Records, snapshot: Sn
     )
 
 
-def _case(manifest: Manifest, records: Records, known: Mapping[Resources, float]) -> Case:
+def _case(manifest: Manifest, records: Records, known: Mapping[Resources, float]) -> BadEnd:
     asked, peak_gb = last_resources(manifest, records), known.get(manifest.resources, 0.0)
-    return Case(record=records.get(manifest.id), manifest=manifest, asked=asked, peak_gb=peak_gb)
+    return BadEnd(record=records.get(manifest.id), manifest=manifest, asked=asked, peak_gb=peak_gb)
 
 
 def decisions_of(grid: OpenGrid, site: Site, records: Records, snapshot: Snapshot, limits: Limits | None) -> Decisions:

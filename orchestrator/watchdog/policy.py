@@ -56,7 +56,7 @@ class Bounds(msgspec.Struct, frozen=True, kw_only=True):
     """Between the starts of the second and the third try; twice as long between any two after it."""
 
 
-class Case(msgspec.Struct, frozen=True, kw_only=True):
+class BadEnd(msgspec.Struct, frozen=True, kw_only=True):
     """What one decision is about."""
 
     record: Record
@@ -67,7 +67,7 @@ class Case(msgspec.Struct, frozen=True, kw_only=True):
     """Largest memory of finished runs of the same resources [GB]."""
 
 
-def decide(case: Case, policy: Policy, snapshot: Snapshot, bounds: Bounds) -> Decision | GivenUp | None:
+def decide(case: BadEnd, policy: Policy, snapshot: Snapshot, bounds: Bounds) -> Decision | GivenUp | None:
     """Return what follows on a bad end; None where nothing does, or while the task of an interrupted run may still go on with it.
 
     Slurm requeues a preempted task itself; the worker then continues the same attempt. What failed no worker begins anew.
@@ -94,7 +94,7 @@ def _spent(record: Record, answer: Answer, policy: Policy) -> str:
     return f"{record.losses} of its attempts ended badly" if record.losses >= policy.attempts else ""
 
 
-def _in_vain(case: Case, answer: Answer, bounds: Bounds) -> str:
+def _in_vain(case: BadEnd, answer: Answer, bounds: Bounds) -> str:
     """Say so, if more time limits would be reached without getting further: nothing new was saved, and no more time is given."""
     if case.record.cause is not Cause.TIMEOUT or _raised(case.asked.time_min, answer.time, min(answer.cap_min, bounds.time_min)):
         return ""
@@ -112,7 +112,7 @@ def _moved(attempt: Attempt, before: Attempt) -> bool:
     return attempt.saved_at is not None or further
 
 
-def _again(case: Case, answer: Answer, bounds: Bounds) -> Decision | GivenUp:
+def _again(case: BadEnd, answer: Answer, bounds: Bounds) -> Decision | GivenUp:
     """Return another attempt, with what the answer changes; nothing left to change is a reason to give up."""
     asked, told = case.asked, list[str]()
     mem_gb = _raised(asked.mem_gb, answer.mem, min(answer.cap_gb, bounds.mem_gb), at_least=ABOVE_PEAK * case.peak_gb)
@@ -152,7 +152,7 @@ def _count(record: Record, answer: Answer) -> str:
 
 
 def _decision(
-    case: Case, answer: Answer, resources: Resources, overrides: Mapping[str, Any], reason: str, *, backoff_s: float = 0.0
+    case: BadEnd, answer: Answer, resources: Resources, overrides: Mapping[str, Any], reason: str, *, backoff_s: float = 0.0
 ) -> Decision:
     record = case.record
     cause = record.cause.value if record.cause else ""
@@ -167,7 +167,7 @@ def _decision(
     )
 
 
-def _due(case: Case, answer: Answer, backoff_s: float) -> float:
+def _due(case: BadEnd, answer: Answer, backoff_s: float) -> float:
     """Return when the next attempt may begin: the first at once, every further one twice as long after the last began."""
     record = case.record
     tries = record.tally.get(record.cause, 0) if record.cause else 0
@@ -178,7 +178,7 @@ def _due(case: Case, answer: Answer, backoff_s: float) -> float:
     return began + min(MOST_WAIT_S, backoff_s * 2.0 ** min(20, tries - 2))
 
 
-def _overridden(case: Case, changes: Mapping[str, Any]) -> dict[str, Any]:
+def _overridden(case: BadEnd, changes: Mapping[str, Any]) -> dict[str, Any]:
     """Return the runtime keys that the next attempt sets: those of the last one, and `changes` on top."""
     before = case.record.overrides
     return {**before, **{key: scale(before.get(key, lookup(case.manifest.config, key)), change) for key, change in changes.items()}}

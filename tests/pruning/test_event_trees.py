@@ -13,12 +13,12 @@ from tensorboard.compat.proto.event_pb2 import Event
 from tensorboard.compat.proto.summary_pb2 import Summary
 from tensorboard.summary.writer.event_file_writer import EventFileWriter
 
+from orchestrator.pruning import event_trees
 from orchestrator.pruning.event_files import read_event_file
 from orchestrator.pruning.event_trees import TreePlan, clean_tree, cleaned, families, find_files, plan_tree, restore_tree
 from orchestrator.pruning.trash import is_unsettled
 from orchestrator.store.errors import Busy, StoreError
 from orchestrator.store.layout import event_tree_trash
-from orchestrator.pruning import event_trees
 from tests.pruning.shelf import HOSTILE, Killed, kill_at, tree
 
 DEPTHS = [".", "run", "deep/er/run/with space", *(f"odd/{name}" for name in HOSTILE)]

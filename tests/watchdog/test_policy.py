@@ -14,7 +14,7 @@ from orchestrator.grid.manifest import Manifest
 from orchestrator.store.records import Attempt, Record, Records
 from orchestrator.store.states import BAD_ENDS, Cause, State
 from orchestrator.watchdog.answers import Action, read_answers
-from orchestrator.watchdog.policy import Bounds, Case, Decision, GivenUp, bad_nodes, decide, peaks, scale
+from orchestrator.watchdog.policy import BadEnd, Bounds, Decision, GivenUp, bad_nodes, decide, peaks, scale
 
 RUN = "0123456789abcdef"
 QUIET = Snapshot(taken_at=1000.0, queue_ok=True, accounting_ok=True, tasks={})
@@ -35,7 +35,7 @@ def failed(cause: Cause, times: int = 1, *, state: State = State.FAILED, **attem
 
 def answer(record: Record, policy: dict[str, Any] | None = None, *, snapshot: Snapshot = QUIET, **case: Any) -> Decision | GivenUp | None:
     values = {"record": record, "manifest": manifest(), "asked": ASKED, **case}
-    return decide(Case(**values), read_answers(policy or {}), snapshot, BOUNDS)
+    return decide(BadEnd(**values), read_answers(policy or {}), snapshot, BOUNDS)
 
 
 def again(*arguments: Any, **case: Any) -> Decision:
@@ -261,6 +261,6 @@ def test_peak_of_the_like_counts_and_no_other() -> None:
 
 
 def test_site_without_known_bounds_bounds_nothing() -> None:
-    decision = decide(Case(record=failed(Cause.HOST_OOM), manifest=manifest(), asked=ASKED), read_answers({}), QUIET, Bounds())
+    decision = decide(BadEnd(record=failed(Cause.HOST_OOM), manifest=manifest(), asked=ASKED), read_answers({}), QUIET, Bounds())
     assert isinstance(decision, Decision)
     assert (decision.resources.mem_gb, Bounds().mem_gb) == (64, math.inf)
