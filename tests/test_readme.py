@@ -46,6 +46,7 @@ def project(tmp_path: Path) -> Project:
     return project
 
 
+@pytest.mark.journey
 def test_every_command_of_the_readme_works(project: Project) -> None:
     assert len(list(commands())) >= 14
     for command in commands():

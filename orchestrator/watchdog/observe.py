@@ -14,6 +14,7 @@ from orchestrator.store.states import Cause, State
 from orchestrator.watchdog.clues import Clues
 from orchestrator.watchdog.diagnose import diagnose, is_by_a_person, told_of
 from orchestrator.worker.journals import Journals
+from orchestrator.worker.phrases import LIKELY
 
 
 class Proven(NamedTuple):
@@ -103,6 +104,7 @@ def _judge(
     rows = _tasks_of(record, submission, snapshot)
     now = snapshot.taken_at
     if any(row.state is not TaskState.ENDED for row in rows):
+        yield from _put_back(record, rows, patience, now)
         return
     if rows and is_settled(rows, patience, now):
         yield from _ends(record, rows, submission, evidence, ours=_is_recalled(record, submission))
@@ -117,6 +119,31 @@ def _judge(
             yield _left_its_array(record, now)
         else:
             yield from _ends(record, [], submission, evidence)
+
+
+def _put_back(record: Record, rows: list[TaskRow], patience: Patience, now: float) -> Iterator[Ended]:
+    """Yield the end of a start whose task Slurm itself has put back into the queue, after a lost node or for a job that goes first.
+
+    The task keeps its id and begins anew some time; its worker then goes on as the next start of the same attempt. A requeue
+    resets the time of submission, so that an answer from before the new start is told from one about it.
+    """
+    attempt = record.current
+    if record.state is State.QUEUED or attempt is None or attempt.started_at is None or len(rows) != 1:
+        return
+    put_back_at = rows[0].submitted_at
+    if rows[0].state is TaskState.WAITING and put_back_at and attempt.started_at < put_back_at <= now - patience.settle_s:
+        yield Ended(
+            at=put_back_at,
+            run=record.id,
+            attempt=attempt.number,
+            restart=attempt.restart,
+            state=State.INTERRUPTED,
+            cause=Cause.PREEMPTED,
+            message="its task was put back into the queue",
+            confidence=LIKELY,
+            evidence=(f"{rows[0].source}: {rows[0].word} {rows[0].reason}".strip(),),
+            runtime_s=put_back_at - attempt.started_at,
+        )
 
 
 def _place(record: Record, submission: SubmissionRecord) -> str:

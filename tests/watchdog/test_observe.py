@@ -243,3 +243,25 @@ def test_run_that_was_cancelled_in_the_queue_and_started_all_the_same_keeps_its_
     assert (records.get(RUN).state, len(records.get(RUN).attempts)) == (State.CANCELLED, 1)
     done = Ended(at=5.0, run=RUN, attempt=1, state=State.COMPLETED, sha256="ab")
     assert records.apply([done]).get(RUN).state is State.COMPLETED
+
+
+PUT_BACK = [
+    (950.0, State.INTERRUPTED),  # after the start, 50 s ago
+    (995.0, State.RUNNING),  # its own end may still be under way
+    (800.0, State.RUNNING),  # before the start: the answer is older than that
+    (None, State.RUNNING),
+]
+
+
+@pytest.mark.parametrize(("submitted_at", "state"), PUT_BACK)
+def test_start_is_over_whose_task_slurm_has_put_back_into_the_queue(submitted_at: float | None, state: State) -> None:
+    waiting = msgspec.structs.replace(row("PENDING", TaskState.WAITING, reason="BeginTime"), submitted_at=submitted_at)
+    assert outcome(computing(), seen(waiting))[0] is state
+
+
+def test_run_goes_on_when_the_task_that_was_put_back_begins_anew() -> None:
+    waiting = msgspec.structs.replace(row("PENDING", TaskState.WAITING), submitted_at=950.0)
+    events, _ = look(computing(), seen(waiting))
+    again = Started(at=1100.0, run=RUN, attempt=1, restart=1, token="t1", index=0, host="n2")
+    record = computing().apply([*events, again]).get(RUN)
+    assert (record.state, [attempt.state for attempt in record.attempts]) == (State.RUNNING, [State.INTERRUPTED, State.RUNNING])
