@@ -238,10 +238,9 @@ class GridPaths:
         """How the grid was launched last: profile, folder, code. What watch and requeue use."""
         return self.dir / "launch.json"
 
-    @property
-    def janitor(self) -> Path:
-        """Folder of the job that watches the grid."""
-        return self.dir / "janitor"
+    def janitor(self, number: int) -> Path:
+        """Return the folder of a job that watches the grid."""
+        return self.dir / ("janitor" if number == 1 else f"janitor-{number}")
 
     @property
     def paused(self) -> Path:

@@ -1,11 +1,12 @@
-"""The janitor: a tiny job on the cluster that watches a grid and keeps the next one of its kind in the queue.
+"""The janitors: two tiny jobs on the cluster that watch a grid. Each keeps a successor in the queue, and puts the other back.
 
-Two never run at once, for their jobs have one name and `-d singleton`. What the job does is in watchdog/janitor_job.py.
+One would do, until its node cannot start it: Slurm then holds it for ever, and nobody is there to notice. Two of one number never run at
+once, for their jobs have one name and `-d singleton`. What the job does is in watchdog/janitor_job.py.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 
 import msgspec
 
@@ -17,23 +18,32 @@ from orchestrator.store.errors import ClusterError, InputError
 from orchestrator.store.files import make_dir, write_atomic
 from orchestrator.store.layout import GridPaths, SubmissionPaths
 from orchestrator.store.ledger import Pen
-from orchestrator.watchdog.look import Site, janitor_name
+from orchestrator.watchdog.look import JANITORS, Site, janitor_name
+from orchestrator.watchdog.stuck import is_stuck
 
 RESOURCES = Resources(cpus=1, mem_gb=2, time_min=15)
 """A round of 10,000 runs takes seconds, and much of the memory is Python itself."""
 
+LESS_OFTEN = 3
+"""The second janitor comes so much more seldom: it is there for the first one's sake."""
 
-def janitor_request(paths: GridPaths, site: Site, *, begin_in_s: int | None) -> ArrayRequest:
+
+def interval_s(site: Site, number: int) -> int:
+    """Return how long after a janitor's round its next one begins."""
+    return round(60 * site.profile.janitor_min * (1 if number == 1 else LESS_OFTEN))
+
+
+def janitor_request(paths: GridPaths, number: int, *, begin_in_s: int | None) -> ArrayRequest:
     """Return what is asked of the scheduler for one janitor."""
-    folder = paths.janitor
+    folder = paths.janitor(number)
     make_dir(SubmissionPaths(folder).logs)
     return ArrayRequest(
-        token=janitor_name(paths),
+        token=janitor_name(paths, number),
         tasks=1,
         throttle=1,
         resources=RESOURCES,
         folder=folder.absolute(),
-        command=worker_command("orchestrator.watchdog.janitor_job", paths.dir.absolute()),
+        command=(*worker_command("orchestrator.watchdog.janitor_job", paths.dir.absolute()), str(number)),
         begin_in_s=begin_in_s,
     )
 
@@ -44,42 +54,51 @@ def check_place(site: Site) -> None:
         raise InputError("--janitor is a job in a queue, and local workers have none. Keep the grid alive with: mrsweep watch GRID")
 
 
-def keep_janitor(pen: Pen, grid: OpenGrid, site: Site, snapshot: Snapshot) -> list[str]:
-    """Put the janitor back when the queue holds none any more; returns the sentence that says so."""
-    if is_missing(grid, snapshot):
-        pen.check()
-        job_id = site.scheduler.submit(janitor_request(grid.paths, site, begin_in_s=None)).job_id
-        return [f"{janitor_name(grid.paths)}: was not in the queue any more, put back as job {job_id}"]
-    return []
-
-
-def is_missing(grid: OpenGrid, snapshot: Snapshot) -> bool:
-    """Say whether a grid that wants a janitor has none in the queue."""
+def missing_janitors(grid: OpenGrid, snapshot: Snapshot) -> list[int]:
+    """Return the numbers of the janitors that a grid wants and that the queue holds no more, or holds and cannot start."""
     settings = grid.settings
     if settings is None or not settings.janitor or not snapshot.queue_ok:
-        return False
-    return all(row.state is TaskState.ENDED for row in janitors(grid.paths, snapshot))
+        return []
+    return [number for number in JANITORS if not any(map(_will_work, janitors(grid.paths, number, snapshot)))]
 
 
-def janitors(paths: GridPaths, snapshot: Snapshot) -> Iterable[TaskRow]:
-    """Yield the grid's janitors that the scheduler named: the one that works, and the one that waits to follow it."""
-    name = janitor_name(paths)
+def _will_work(row: TaskRow) -> bool:
+    return row.state is not TaskState.ENDED and not is_stuck(row)
+
+
+def janitors(paths: GridPaths, number: int, snapshot: Snapshot) -> Iterable[TaskRow]:
+    """Yield the jobs of one janitor that the scheduler named: the one that works, and the one that waits to follow it."""
+    name = janitor_name(paths, number)
     yield from snapshot.tasks.get(name, {}).values()
     yield from (row for row in snapshot.twins if row.token == name)
 
 
-def engage(pen: Pen, grid: OpenGrid, site: Site) -> str:
-    """Let a janitor watch the grid from now on; returns the sentence that says so. One that is there already is left alone."""
+def keep_janitors(pen: Pen, grid: OpenGrid, site: Site, snapshot: Snapshot) -> list[str]:
+    """Put back janitors that are gone or stuck; returns a sentence for each."""
+    return list(_put_back(pen, grid, site, snapshot))
+
+
+def _put_back(pen: Pen, grid: OpenGrid, site: Site, snapshot: Snapshot) -> Iterator[str]:
+    for number in missing_janitors(grid, snapshot):
+        pen.check()
+        stuck = [row for row in janitors(grid.paths, number, snapshot) if is_stuck(row)]
+        if stuck:
+            site.scheduler.cancel(stuck)
+        begin_in_s = None if number == 1 else interval_s(site, number)
+        job_id = site.scheduler.submit(janitor_request(grid.paths, number, begin_in_s=begin_in_s)).job_id
+        yield f"{janitor_name(grid.paths, number)}: is in the queue as job {job_id}"
+
+
+def engage(pen: Pen, grid: OpenGrid, site: Site) -> list[str]:
+    """Let janitors watch the grid from now on; returns what is to be told. Those that are there already are left alone."""
     settings = grid.settings
     if settings is None:
         raise InputError(f"{grid.paths.dir}: was never launched, there is nothing to watch.")
     write_atomic(grid.paths.settings, msgspec.json.encode(msgspec.structs.replace(settings, janitor=True)))
-    name, now = janitor_name(grid.paths), pen.clock()
-    if not is_missing(grid, site.scheduler.snapshot([name], since=now, now=now, open_tasks={})):
-        return f"{name} watches the grid already"
-    pen.check()
+    names, now = [janitor_name(grid.paths, number) for number in JANITORS], pen.clock()
+    snapshot = site.scheduler.snapshot(names, since=now, now=now, open_tasks={})
     try:
-        job_id = site.scheduler.submit(janitor_request(grid.paths, site, begin_in_s=None)).job_id
+        told = keep_janitors(pen, OpenGrid(grid.paths), site, snapshot)
     except ClusterError as error:  # the runs are in the queue all the same, and the next round of watch tries again
-        return f"{name}: is not in the queue: {error}"
-    return f"{name}: job {job_id} watches the grid every {site.profile.janitor_min:g} minutes until no run is open"
+        return [f"{names[0]}: is not in the queue: {error}"]
+    return [*told, f"{names[0]} looks after the grid every {site.profile.janitor_min:g} minutes, until no run is open"]

@@ -1,4 +1,4 @@
-"""What a janitor's job runs: one round of watch. `python -P -m orchestrator.watchdog.janitor_job runs/GRID`"""
+"""What a janitor's job runs: one round of watch. `python -P -m orchestrator.watchdog.janitor_job runs/GRID NUMBER`"""
 
 from __future__ import annotations
 
@@ -6,36 +6,38 @@ import logging
 import os
 import sys
 import time
+from collections.abc import Sequence
 from pathlib import Path
 
 from orchestrator.cluster.scheduler import TaskRow, TaskState
 from orchestrator.launch.opened import OpenGrid
 from orchestrator.store.errors import MrsweepError
 from orchestrator.store.layout import GridPaths
-from orchestrator.watchdog.janitor import janitor_request, janitors
-from orchestrator.watchdog.look import Site, janitor_name, site_of
+from orchestrator.watchdog.janitor import interval_s, janitor_request, janitors
+from orchestrator.watchdog.look import JANITORS, Site, janitor_name, site_of
 from orchestrator.watchdog.watch import watch_once
 
 LOG = logging.getLogger(__name__)
 
 
-def work(grid: OpenGrid, site: Site) -> bool:
+def work(grid: OpenGrid, site: Site, number: int) -> bool:
     """Do one round, a successor in the queue before it, so that a round that dies breaks no chain; say whether the grid is still open."""
-    if not _waiting(grid, site):
-        site.scheduler.submit(janitor_request(grid.paths, site, begin_in_s=round(60 * site.profile.janitor_min)))
+    if not _waiting(grid, site, [number]):
+        site.scheduler.submit(janitor_request(grid.paths, number, begin_in_s=interval_s(site, number)))
     done = watch_once(grid, site)
     for sentence in (*done.told, *done.look.snapshot.notes):
         LOG.info("%s", sentence)
     if not done.is_open:
-        site.scheduler.cancel(_waiting(grid, site))  # no run can change any more without a person
+        site.scheduler.cancel(_waiting(grid, site, JANITORS))  # no run can change any more without a person
     return done.is_open
 
 
-def _waiting(grid: OpenGrid, site: Site) -> list[TaskRow]:
-    """Return the janitors that wait in the queue."""
+def _waiting(grid: OpenGrid, site: Site, numbers: Sequence[int]) -> list[TaskRow]:
+    """Return the janitors of these numbers that wait in the queue."""
     now = time.time()
-    snapshot = site.scheduler.snapshot([janitor_name(grid.paths)], since=now, now=now, open_tasks={})
-    return [row for row in janitors(grid.paths, snapshot) if row.state is TaskState.WAITING]
+    snapshot = site.scheduler.snapshot([janitor_name(grid.paths, number) for number in numbers], since=now, now=now, open_tasks={})
+    rows = (row for number in numbers for row in janitors(grid.paths, number, snapshot))
+    return [row for row in rows if row.state is TaskState.WAITING]
 
 
 def main(arguments: list[str]) -> int:
@@ -45,7 +47,7 @@ def main(arguments: list[str]) -> int:
     if grid.settings is not None:
         os.chdir(grid.settings.cwd)  # the project's own profiles are found from there
     try:
-        work(grid, site_of(grid))
+        work(grid, site_of(grid), int(arguments[1]))
     except (MrsweepError, OSError) as error:
         LOG.error("%s", error)
         return 1

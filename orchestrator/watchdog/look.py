@@ -128,13 +128,18 @@ def ask_of(run_ids: Iterable[str], records: Records, scheduler: Scheduler, now: 
     return _ask_about(tokens, records, scheduler, now)
 
 
-def janitor_name(paths: GridPaths) -> str:
-    """Return the name of the job that watches a grid."""
-    return f"{paths.name[:100].replace('@', '.')}-janitor"
+JANITORS = (1, 2)
+"""The jobs on the cluster that watch a grid, and each other."""
+
+
+def janitor_name(paths: GridPaths, number: int) -> str:
+    """Return the name of a job that watches a grid."""
+    name = f"{paths.name[:100].replace('@', '.')}-janitor"
+    return name if number == 1 else f"{name}-{number}"
 
 
 def _janitors(grid: OpenGrid) -> list[str]:
-    return [janitor_name(grid.paths)] if grid.settings and grid.settings.janitor else []
+    return [janitor_name(grid.paths, number) for number in JANITORS] if grid.settings and grid.settings.janitor else []
 
 
 def _ask_about(tokens: list[str], records: Records, scheduler: Scheduler, now: float, *, also: Collection[str] = ()) -> Snapshot:

@@ -25,7 +25,8 @@ from orchestrator.store.layout import GridPaths
 from orchestrator.store.records import Record, Records
 from orchestrator.store.states import BAD_ENDS, State
 from orchestrator.watchdog.decisions import Decisions, decisions_of, has_bad_ends
-from orchestrator.watchdog.look import Look, Site, known_limits, look
+from orchestrator.watchdog.janitor import missing_janitors
+from orchestrator.watchdog.look import JANITORS, Look, Site, known_limits, look
 from orchestrator.watchdog.refusals import REFUSED_MOST_S, refused_lately
 from orchestrator.worker.outcome import read_end
 
@@ -53,7 +54,8 @@ def take_picture(grid: OpenGrid, site: Site, selection: Selection, *, seen: Look
         shown=shown,
     )
     excerpts = dict(_read_excerpts(grid.paths, overview.failures[:EXCERPTS], seen.records))
-    return msgspec.structs.replace(overview, failures=with_excerpts(overview.failures, excerpts), janitor=_has_janitor(grid))
+    watched = _has_janitor(grid) and len(missing_janitors(grid, seen.snapshot)) < len(JANITORS)
+    return msgspec.structs.replace(overview, failures=with_excerpts(overview.failures, excerpts), janitor=watched)
 
 
 def take_advice(grid: OpenGrid, site: Site, selection: Selection, *, gpu_gb: float | None = None) -> list[Advice]:

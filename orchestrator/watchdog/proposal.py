@@ -128,7 +128,7 @@ def carry_out(
             canary_step=proposal.canary.step,
         )
         tokens = commit_launch(pen, fresh, plan, launch)
-        told += [engage(pen, OpenGrid(draft.paths), site)] if janitor else []
+        told += engage(pen, OpenGrid(draft.paths), site) if janitor else []
     return Launched(plan=plan, tokens=tuple(tokens), told=tuple(told))
 
 

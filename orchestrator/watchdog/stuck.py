@@ -19,11 +19,12 @@ HELD_BY_SLURM = re.compile(r"launch failed requeued held|JobHoldMaxRequeue|job r
 def find_stuck(records: Records, snapshot: Snapshot) -> dict[str, list[TaskRow]]:
     """Return token → tasks that Slurm holds. Of a list that other tasks work on none counts: they compute its runs."""
     known = {token: rows.values() for token, rows in snapshot.tasks.items() if token in records.submissions}
-    found = {token: [row for row in rows if _is_stuck(row)] for token, rows in known.items()}
+    found = {token: [row for row in rows if is_stuck(row)] for token, rows in known.items()}
     return {token: stuck for token, stuck in found.items() if stuck and _are_alone(records.submissions[token], stuck, snapshot)}
 
 
-def _is_stuck(row: TaskRow) -> bool:
+def is_stuck(row: TaskRow) -> bool:
+    """Say whether a task waits that Slurm will never start by itself."""
     return row.state is TaskState.WAITING and HELD_BY_SLURM.search(row.reason) is not None
 
 

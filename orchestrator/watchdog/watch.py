@@ -25,7 +25,7 @@ from orchestrator.watchdog.answers import read_answers
 from orchestrator.watchdog.breaker import find_trip
 from orchestrator.watchdog.decisions import Decisions, decisions_of, has_bad_ends
 from orchestrator.watchdog.filling import fill, plan_filling
-from orchestrator.watchdog.janitor import is_missing, keep_janitor
+from orchestrator.watchdog.janitor import keep_janitors, missing_janitors
 from orchestrator.watchdog.look import Look, Site, ask, ask_of, live_tokens, look, save_absences
 from orchestrator.watchdog.pausing import keep_paused, needs_holding, pause
 from orchestrator.watchdog.release import canaries_are_through, release_behind
@@ -124,7 +124,7 @@ def _attend(pen: Pen, grid: OpenGrid, site: Site, snapshot: Snapshot, checked: C
     told += [pause(pen, trip, by=WATCH)] if trip else release_behind(pen, grid)
     keep_paused(pen, snapshot, site)
     told += _prune(pen, grid, site, decisions)
-    told += keep_janitor(pen, grid, site, snapshot) if _is_open(grid, site, pen.records, snapshot) else []
+    told += keep_janitors(pen, grid, site, snapshot) if _is_open(grid, site, pen.records, snapshot) else []
     return told + fill(pen, grid, site, snapshot, decisions.again)
 
 
@@ -137,7 +137,7 @@ def _has_work(grid: OpenGrid, seen: Look, site: Site) -> bool:
         return True
     if find_stuck(records, snapshot) or to_end(records, read_answers(grid.spec.policy)):
         return True
-    if is_missing(grid, snapshot) and _is_open(grid, site, records, snapshot):
+    if missing_janitors(grid, snapshot) and _is_open(grid, site, records, snapshot):
         return True
     decisions = _decide(grid, site, records, snapshot)
     if decisions.is_work or canaries_are_through(grid, records):

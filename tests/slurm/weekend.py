@@ -94,10 +94,14 @@ class Nemesis:
         )
 
     def strike(self, fault: Callable[[], None]) -> None:
-        """Let one thing happen; what the cluster refuses just then does not."""
+        """Let one thing happen, what the cluster refuses just then does not; an administrator then brings back what Slurm has drained."""
         with contextlib.suppress(ClusterDown):
             fault()
             self.done.append(fault.__name__)
+        with contextlib.suppress(ClusterDown):
+            for node, word in self.cluster.node_states().items():
+                if word.startswith(("drain", "down")):
+                    self.cluster.return_node(node)
 
     def controller_dies(self) -> None:
         self.cluster.kill("slurmctld")
@@ -218,8 +222,8 @@ class Campaign(Project):
             time.sleep(2.0)
 
     def janitors(self) -> list[str]:
-        """Return the states of this grid's janitors in the queue."""
-        return self.cluster.command("squeue", "-h", "-r", "-o", "%T", "-n", f"{self.name}-janitor").split()
+        """Return the states of the jobs in the queue that watch this grid."""
+        return self.cluster.command("squeue", "-h", "-r", "-o", "%T", "-n", f"{self.name}-janitor,{self.name}-janitor-2").split()
 
     def _config(self, run: str) -> dict[str, object]:
         return dict(json.loads(self.paths.run(run).manifest.read_text())["config"])

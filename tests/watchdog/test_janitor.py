@@ -13,63 +13,83 @@ from orchestrator.watchdog.proposal import carry_out, propose
 from tests.watchdog.stand_in import Answer, Job
 from tests.watchdog.study import Study
 
-NAME = "g-janitor"
-
 
 def launch_with_janitor(study: Study, *seeds: int) -> tuple[str, ...]:
     return carry_out(propose(study.draft(*seeds), study.site), study.folder, janitor=True, sleep=study.clock.wait).told
 
 
-def janitors(study: Study) -> list[Job]:
-    return [job for job in study.scheduler.jobs if job.request.token == NAME]
+def janitors(study: Study, name: str = "g-janitor") -> list[Job]:
+    return [job for job in study.scheduler.jobs if job.request.token == name]
 
 
-def test_launch_puts_a_janitor_into_the_queue_that_asks_for_little(study: Study) -> None:
-    [sentence] = launch_with_janitor(study, 1)
-    [janitor] = janitors(study)
-    assert sentence == f"g-janitor: job {janitor.id} watches the grid every 10 minutes until no run is open"
-    resources = janitor.request.resources
-    assert (resources.gpus, resources.cpus, janitor.request.tasks) == (0, 1, 1)
-    assert janitor.request.command[-2:] == ("orchestrator.watchdog.janitor_job", str(study.paths.dir.absolute()))
+def begin(study: Study) -> None:
+    """Let the first janitor begin its work."""
+    study.scheduler.move(janitors(study)[0], state=TaskState.RUNNING)
 
 
-def test_second_launch_leaves_the_janitor_that_is_there(study: Study) -> None:
+def test_launch_puts_two_janitors_into_the_queue_that_ask_for_little(study: Study) -> None:
+    told = launch_with_janitor(study, 1)
+    [first], [second] = janitors(study), janitors(study, "g-janitor-2")
+    assert told == (
+        f"g-janitor: is in the queue as job {first.id}",
+        f"g-janitor-2: is in the queue as job {second.id}",
+        "g-janitor looks after the grid every 10 minutes, until no run is open",
+    )
+    for number, job in enumerate((first, second), start=1):
+        resources = job.request.resources
+        assert (resources.gpus, resources.cpus, job.request.tasks) == (0, 1, 1)
+        assert job.request.command[-3:] == ("orchestrator.watchdog.janitor_job", str(study.paths.dir.absolute()), str(number))
+    assert (first.request.begin_in_s, second.request.begin_in_s) == (None, 1800)
+
+
+def test_second_launch_leaves_the_janitors_that_are_there(study: Study) -> None:
     launch_with_janitor(study, 1)
-    assert launch_with_janitor(study, 1, 2) == ("g-janitor watches the grid already",)
+    assert launch_with_janitor(study, 1, 2) == ("g-janitor looks after the grid every 10 minutes, until no run is open",)
     assert len(janitors(study)) == 1
 
 
 def test_janitor_does_a_round_and_leaves_a_successor_that_begins_later(study: Study) -> None:
     launch_with_janitor(study, 1)
-    study.scheduler.move(janitors(study)[0], state=TaskState.RUNNING)
+    begin(study)
     study.lose(1)
-    assert work(study.grid, study.site)
+    assert work(study.grid, study.site, 1)
     assert study.states(1) == [State.QUEUED]
     assert [job.request.begin_in_s for job in janitors(study)] == [None, 600]
 
 
 def test_janitor_adds_no_second_successor(study: Study) -> None:
     launch_with_janitor(study, 1)
-    study.scheduler.move(janitors(study)[0], state=TaskState.RUNNING)
-    work(study.grid, study.site)
-    work(study.grid, study.site)
+    begin(study)
+    work(study.grid, study.site, 1)
+    work(study.grid, study.site, 1)
     assert len(janitors(study)) == 2
 
 
-def test_janitor_takes_its_successor_out_of_the_queue_when_nothing_is_open(study: Study) -> None:
+def test_janitor_takes_all_that_wait_out_of_the_queue_when_nothing_is_open(study: Study) -> None:
     launch_with_janitor(study, 1)
-    study.scheduler.move(janitors(study)[0], state=TaskState.RUNNING)
+    begin(study)
     study.finish(1)
-    assert not work(study.grid, study.site)
-    assert study.scheduler.cancelled == [(janitors(study)[1].id, 0)]
+    assert not work(study.grid, study.site, 1)
+    assert study.scheduler.cancelled == [(janitors(study)[1].id, 0), (janitors(study, "g-janitor-2")[0].id, 0)]
 
 
 def test_watch_puts_back_a_janitor_that_is_gone(study: Study) -> None:
     launch_with_janitor(study, 1)
     study.scheduler.jobs.remove(janitors(study)[0])
-    assert "put back as job" in study.watch().told[0]
+    [sentence] = study.watch().told
+    assert sentence.startswith("g-janitor: is in the queue as job")
     assert len(janitors(study)) == 1
     assert study.watch().told == ()
+
+
+def test_janitor_that_slurm_could_not_start_is_put_back_by_the_other(study: Study) -> None:
+    launch_with_janitor(study, 1)
+    stuck = janitors(study)[0]
+    study.scheduler.move(stuck, state=TaskState.WAITING, word="PENDING", reason="launch failed requeued held")
+    study.scheduler.move(janitors(study, "g-janitor-2")[0], state=TaskState.RUNNING)
+    work(study.grid, study.site, 2)
+    assert study.scheduler.cancelled == [(stuck.id, 0)]
+    assert [job.request.begin_in_s for job in janitors(study)] == [None, None]
 
 
 def test_watch_does_not_put_it_back_when_nothing_is_open(study: Study) -> None:
@@ -94,8 +114,8 @@ def _refuse_from_now_on(study: Study) -> None:
 
 def test_janitor_and_its_successor_are_no_twins_to_be_cancelled(study: Study) -> None:
     launch_with_janitor(study, 1)
-    study.scheduler.move(janitors(study)[0], state=TaskState.RUNNING)
-    work(study.grid, study.site)
+    begin(study)
+    work(study.grid, study.site, 1)
     study.watch()
     assert study.scheduler.cancelled == []
 

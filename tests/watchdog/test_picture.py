@@ -11,6 +11,7 @@ from orchestrator.results.select import Selection
 from orchestrator.store.errors import ClusterError, SubmitRefused
 from orchestrator.store.states import Cause, State
 from orchestrator.watchdog.picture import take_advice, take_picture
+from orchestrator.watchdog.proposal import carry_out, propose
 from orchestrator.watchdog.watch import record
 from orchestrator.worker.outcome import End, write_end
 from tests.watchdog.stand_in import Answer
@@ -79,14 +80,18 @@ def test_a_failed_run_that_the_policy_takes_up_again_counts_as_both(study: Study
 
 
 def test_a_janitor_is_given_the_time_between_its_rounds(study: Study) -> None:
-    study.launch(1)
+    carry_out(propose(study.draft(1), study.site), study.folder, janitor=True, sleep=study.clock.wait)
     study.lose(1)
     record(study.grid, study.site)
-    settings = msgspec.json.decode(study.paths.settings.read_bytes()) | {"janitor": True}
-    study.paths.settings.write_bytes(msgspec.json.encode(settings))
     study.clock.wait(4 * study.site.profile.poll_s)
     seen = picture(study)
     assert (seen.janitor, [wait.reason for wait in seen.waits]) == (True, ["next"])
+
+
+def test_nobody_watches_when_both_janitors_are_gone(study: Study) -> None:
+    carry_out(propose(study.draft(1), study.site), study.folder, janitor=True, sleep=study.clock.wait)
+    del study.scheduler.jobs[-2:]
+    assert not picture(study).janitor
 
 
 def test_a_run_that_the_scheduler_refused_names_its_words(study: Study) -> None:
