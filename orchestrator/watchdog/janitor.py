@@ -6,7 +6,7 @@ once, for their jobs have one name and `-d singleton`. What the job does is in w
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 
 import msgspec
 
@@ -74,19 +74,22 @@ def janitors(paths: GridPaths, number: int, snapshot: Snapshot) -> Iterable[Task
 
 
 def keep_janitors(pen: Pen, grid: OpenGrid, site: Site, snapshot: Snapshot) -> list[str]:
-    """Put back janitors that are gone or stuck; returns a sentence for each."""
-    return list(_put_back(pen, grid, site, snapshot))
+    """Put back janitors that are gone or stuck; returns a sentence for each. What the scheduler refuses, the next round tries again."""
+    return [_put_back(pen, grid, site, snapshot, number) for number in missing_janitors(grid, snapshot)]
 
 
-def _put_back(pen: Pen, grid: OpenGrid, site: Site, snapshot: Snapshot) -> Iterator[str]:
-    for number in missing_janitors(grid, snapshot):
-        pen.check()
-        stuck = [row for row in janitors(grid.paths, number, snapshot) if is_stuck(row)]
+def _put_back(pen: Pen, grid: OpenGrid, site: Site, snapshot: Snapshot, number: int) -> str:
+    name = janitor_name(grid.paths, number)
+    stuck = [row for row in janitors(grid.paths, number, snapshot) if is_stuck(row)]
+    begin_in_s = None if number == 1 else interval_s(site, number)
+    pen.check()
+    try:
         if stuck:
             site.scheduler.cancel(stuck)
-        begin_in_s = None if number == 1 else interval_s(site, number)
         job_id = site.scheduler.submit(janitor_request(grid.paths, number, begin_in_s=begin_in_s)).job_id
-        yield f"{janitor_name(grid.paths, number)}: is in the queue as job {job_id}"
+    except ClusterError as error:
+        return f"{name}: is not in the queue: {error}"
+    return f"{name}: is in the queue as job {job_id}"
 
 
 def engage(pen: Pen, grid: OpenGrid, site: Site) -> list[str]:
@@ -97,8 +100,5 @@ def engage(pen: Pen, grid: OpenGrid, site: Site) -> list[str]:
     write_atomic(grid.paths.settings, msgspec.json.encode(msgspec.structs.replace(settings, janitor=True)))
     names, now = [janitor_name(grid.paths, number) for number in JANITORS], pen.clock()
     snapshot = site.scheduler.snapshot(names, since=now, now=now, open_tasks={})
-    try:
-        told = keep_janitors(pen, OpenGrid(grid.paths), site, snapshot)
-    except ClusterError as error:  # the runs are in the queue all the same, and the next round of watch tries again
-        return [f"{names[0]}: is not in the queue: {error}"]
+    told = keep_janitors(pen, OpenGrid(grid.paths), site, snapshot)
     return [*told, f"{names[0]} looks after the grid every {site.profile.janitor_min:g} minutes, until no run is open"]

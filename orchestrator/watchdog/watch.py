@@ -26,7 +26,7 @@ from orchestrator.watchdog.breaker import find_trip
 from orchestrator.watchdog.decisions import Decisions, decisions_of, has_bad_ends
 from orchestrator.watchdog.filling import fill, plan_filling
 from orchestrator.watchdog.janitor import keep_janitors, missing_janitors
-from orchestrator.watchdog.look import Look, Site, ask, ask_of, live_tokens, look, save_absences
+from orchestrator.watchdog.look import Look, Site, ask, ask_of, known_limits, live_tokens, look, save_absences
 from orchestrator.watchdog.pausing import keep_paused, needs_holding, pause
 from orchestrator.watchdog.release import canaries_are_through, release_behind
 from orchestrator.watchdog.stall import Checked, computing
@@ -146,8 +146,10 @@ def _has_work(grid: OpenGrid, seen: Look, site: Site) -> bool:
 
 
 def _decide(grid: OpenGrid, site: Site, records: Records, snapshot: Snapshot) -> Decisions:
-    """Decide about bad ends; a cluster is asked for its limits only where there are any."""
-    return decisions_of(grid, site, records, snapshot, site.scheduler.limits()) if has_bad_ends(records) else Decisions()
+    """Decide about bad ends; a cluster is asked for its limits only where there are any, and only one that answers."""
+    if not has_bad_ends(records):
+        return Decisions()
+    return decisions_of(grid, site, records, snapshot, known_limits(site) if snapshot.queue_ok else None)
 
 
 def _can_start(grid: OpenGrid, records: Records) -> bool:

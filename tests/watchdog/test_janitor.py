@@ -101,11 +101,14 @@ def test_watch_does_not_put_it_back_when_nothing_is_open(study: Study) -> None:
     assert janitors(study) == []
 
 
-def test_runs_are_launched_though_the_janitor_was_refused(study: Study) -> None:
+def test_runs_are_launched_and_looked_after_though_the_janitors_are_refused(study: Study) -> None:
     study.scheduler.before_act = lambda: _refuse_from_now_on(study)
-    [sentence] = launch_with_janitor(study, 1)
-    assert "is not in the queue: the queue is closed." in sentence
+    told = launch_with_janitor(study, 1)
+    assert "g-janitor: is not in the queue: the queue is closed." in told
     assert study.states(1) == [State.QUEUED]
+    study.scheduler.before_act, study.scheduler.on_submit = lambda: None, Answer.YES
+    study.watch()
+    assert len(janitors(study)) == 1
 
 
 def _refuse_from_now_on(study: Study) -> None:

@@ -6,7 +6,7 @@ import msgspec
 import pytest
 
 from orchestrator.cluster.scheduler import Accepted, ArrayRequest, TaskState
-from orchestrator.store.errors import Busy, SubmitRefused
+from orchestrator.store.errors import Busy, ClusterError, SubmitRefused
 from orchestrator.store.events import Decided, Intent, Submitted
 from orchestrator.store.files import read_lines
 from orchestrator.store.ledger import read_events
@@ -333,3 +333,16 @@ def test_result_of_an_attempt_that_nobody_saw_begin_counts(study: Study) -> None
     record = study.record(1)
     assert (record.state, [attempt.number for attempt in record.attempts], record.decisive) == (State.COMPLETED, [1], record.attempts[0])
     assert len(study.scheduler.jobs) == 2
+
+
+def test_what_happened_is_recorded_though_the_cluster_does_not_tell_its_limits(study: Study, monkeypatch: pytest.MonkeyPatch) -> None:
+    study.launch(1)
+    study.end(1, state=State.FAILED, cause=Cause.HOST_OOM)
+
+    def fail() -> None:
+        raise ClusterError("scontrol timed out.")
+
+    monkeypatch.setattr(study.scheduler, "limits", fail)
+    study.scheduler.queue_ok = False
+    study.watch()
+    assert study.states(1) == [State.FAILED]
