@@ -57,7 +57,7 @@ def read_changes(overrides: Sequence[str], spec: Spec) -> Changes:
             raise SelectionError(f"--set {text[:60]!r}: a change is a key and a value. Write --set resources.mem_gb=64.")
         if key.startswith(_RESOURCES):
             name = _field(text, key.removeprefix(_RESOURCES))
-            resources[name] = _number(text, value, whole=name in _WHOLE)
+            resources[name] = _number(text, value, whole=name in _WHOLE, none=name == "gpus")
         else:
             runtime[_runtime_key(text, key, spec)] = _value(text, value)
     return Changes(resources, runtime)
@@ -109,11 +109,12 @@ def _is_factor(value: Any) -> bool:
     return isinstance(value, str) and _FACTOR.match(value) is not None and 0 < float(value[1:]) < math.inf
 
 
-def _number(text: str, value: str, *, whole: bool) -> float:
+def _number(text: str, value: str, *, whole: bool, none: bool) -> float:
+    """Return a number above 0, and where `none` is meant by it 0 as well."""
     try:
         number = int(value) if whole else float(value)
     except ValueError:
         raise SelectionError(f"--set {text[:80]}: '{value[:40]}' is not a {'whole number' if whole else 'number'}.") from None
-    if not 0 <= number < math.inf:
-        raise SelectionError(f"--set {text[:80]}: {value[:40]} is no number of 0 or above.")
+    if not 0 <= number < math.inf or not (number or none):
+        raise SelectionError(f"--set {text[:80]}: {value[:40]} is no number {'of 0 or above' if none else 'above 0'}.")
     return number

@@ -77,6 +77,8 @@ def command(
     resuming: bool,
 ) -> None:
     """Submit what is missing of a grid: new runs and interrupted ones. Expands the grid file first if needed."""
+    if canary_step is not None and canary is None:
+        raise click.UsageError("--canary-step goes with --canary: --canary 3 --canary-step 10.")
     project = Path.cwd()
     file = Path(grid) if is_grid_file(grid) else open_grid(grid, runs, variant=variant).newest_file
     spec = read_spec(file, variant=variant, overrides=overrides)
@@ -131,7 +133,7 @@ def _show(proposal: Proposal, project: Path, *, with_script: bool) -> None:
         ("held", len(sorted_runs.behind), "follow when the canaries are through; watch lets them"),
     ]
     say(f"{draft.paths.name}: {draft.spec.question.splitlines()[0].removeprefix('Question: ') if draft.spec.question else 'no question'}")
-    table(["", "runs", ""], [row for row in rows if row[1]])
+    table(["", "runs", ""], [row for row in rows if row[1]], shrink={"": 24})
     for reason in plan.waiting:
         say(reason)
     for text in plan.prepare:

@@ -8,6 +8,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import click
+from click.core import ParameterSource
 from click.exceptions import Exit
 
 from orchestrator.cli.empty_trash import empty_trash
@@ -115,6 +116,10 @@ def command(
             raise click.UsageError("--tensorboard cleans a folder of its own. Leave out GRID and the other kinds.")
         clean_event_trees(tensorboard, keep, manner)
         return
+    if _is_given("keep"):
+        raise click.UsageError("--keep goes with --tensorboard.")
+    if _is_given("older_than") and not empty_trash_wanted:
+        raise click.UsageError("--older-than goes with --empty-trash: other kinds are chosen whatever their age.")
     if grid is None:
         raise click.UsageError("GRID is missing. Name a grid, or a folder of TensorBoard files with --tensorboard DIR.")
     target = Target(grid, runs, variant, profile)
@@ -131,6 +136,11 @@ def command(
         options = ", ".join(f"--{name}" for name in _KINDS)
         raise SelectionError(f"prune moves what you name, and nothing was named. Use {options}, --state, --cause, --signature or --where.")
     _prune(target, Wanted(selection=selection, kinds=frozenset(kinds)), manner)
+
+
+def _is_given(name: str) -> bool:
+    """Say whether an option stands on the command line, rather than having its default."""
+    return click.get_current_context().get_parameter_source(name) is ParameterSource.COMMANDLINE
 
 
 def _selects(selection: Selection) -> bool:

@@ -9,7 +9,7 @@ import click
 import msgspec
 
 from orchestrator.cli.changes import Changes, check_by_schema, read_changes
-from orchestrator.cli.options import Manner, Target, acting, examples, on_grid, selecting
+from orchestrator.cli.options import Manner, Target, acting, examples, on_grid, selecting, user
 from orchestrator.cli.show import UNTOUCHED, advise, confirm, count, document, say
 from orchestrator.grid.manifest import Manifest
 from orchestrator.launch.launch import renew_code
@@ -19,7 +19,7 @@ from orchestrator.results.select import Selection, select
 from orchestrator.store.ledger import take_pen
 from orchestrator.store.records import Records
 from orchestrator.store.states import ALIVE, State
-from orchestrator.watchdog.act import TAKEN_BACK, Submittal, plan_submittal, settings_or_fail, submit
+from orchestrator.watchdog.act import TAKEN_BACK, Submittal, plan_submittal, remember, settings_or_fail, submit
 from orchestrator.watchdog.look import Look, Site, look
 from orchestrator.watchdog.picture import written_spec
 from orchestrator.watchdog.watch import record, record_under
@@ -44,9 +44,9 @@ mrsweep requeue mtl_knee --where 'seed=2 and loss.weighting=dwa' --yes
 def command(*, target: Target, selection: Selection, overrides: tuple[str, ...], code: str, manner: Manner) -> None:
     """Submit failed, cancelled, interrupted, blocked and held runs again; they resume from their checkpoint.
 
-    Without a selection all of them; --state, --cause, --signature and --where choose. --set resources.KEY=VALUE changes what they
-    ask for (mem_gb, time_min, cpus, gpus), and --set KEY=VALUE a key that the grid file lists under runtime:, also by a factor:
-    x2 or /2 of what the last attempt had.
+    Without a selection all of them; --state, --cause, --signature and --where choose, --state pruned also what lies in the trash: it
+    begins from nothing. --set resources.KEY=VALUE changes what they ask for (mem_gb, time_min, cpus, gpus), and --set KEY=VALUE a key
+    that the grid file lists under runtime:, also by a factor: x2 or /2 of what the last attempt had. What finds no slot waits for one.
     """
     opened, site = target.open()
     settings_or_fail(opened)
@@ -56,14 +56,15 @@ def command(*, target: Target, selection: Selection, overrides: tuple[str, ...],
     if not manner.as_json:
         _tell(opened, seen.records, selection, submittal)
     asked, tokens = submittal.runs, list[str]()
-    if not manner.dry_run and submittal.runs:
-        confirm(f"Submit {count(submittal.runs, 'run')}?", yes=manner.yes)
+    if not manner.dry_run and (submittal.runs or submittal.later):
+        confirm(f"Submit {count(submittal.runs + len(submittal.later), 'run')}?", yes=manner.yes)
         with take_pen(opened.paths, lease_s=site.profile.lease_s) as pen:
             seen = record_under(pen, opened, site)
             submittal = _plan(opened, site, msgspec.structs.replace(seen, records=pen.records), selection, changes)
             if code == "today":
                 renew_code(opened, Path.cwd())
             tokens = submit(pen, opened, submittal, site, seen.snapshot, reason="requeue")
+            remember(pen, submittal.later, by=user())
     if manner.as_json:
         runs = [row.run for array in submittal.arrays for row in array.rows]
         document("requeue", grid=opened.paths.name, runs=runs, tokens=tokens, done=not manner.dry_run)
@@ -94,13 +95,14 @@ def _tell(opened: OpenGrid, records: Records, selection: Selection, submittal: S
         say(f"The grid is paused, and nothing of it starts until: {advise(f'launch {opened.paths.name} --resume')}")
     if submittal.later:
         more = " more" if submittal.runs else ""
-        say(f"{len(submittal.later):,}{more} wait{'s' * (len(submittal.later) == 1)} for a free slot: repeat this later.")
+        say(f"{len(submittal.later):,}{more} wait{'s' * (len(submittal.later) == 1)} for a free slot; a watch submits them.")
 
 
 def choose(opened: OpenGrid, records: Records, selection: Selection) -> list[Manifest]:
-    """Return the selected runs that may be taken back into the queue: failed, cancelled, interrupted, blocked and held ones."""
+    """Return the selected runs that may be taken back into the queue; pruned ones only by --state pruned, to begin from nothing."""
     pairs = select(opened.manifests, records, msgspec.structs.replace(selection, limit=None))
-    chosen = [manifest for manifest, record in pairs if record.state in TAKEN_BACK]
+    wanted = {*TAKEN_BACK, *selection.states} & {*TAKEN_BACK, State.PRUNED}  # what was pruned only where it is named
+    chosen = [manifest for manifest, record in pairs if record.state in wanted]
     return chosen[: selection.limit]
 
 

@@ -55,7 +55,8 @@ class LocalScheduler:
 
     def limits(self) -> Limits:
         """No limit but one that no grid reaches: tasks beyond the workers are taken from the list."""
-        return Limits(max_array_size=_LARGEST_ARRAY, at_once=self.profile.workers or len(os.sched_getaffinity(0)))
+        at_once, memory_gb = self.profile.workers or len(os.sched_getaffinity(0)), psutil.virtual_memory().total / 2**30
+        return Limits(max_array_size=_LARGEST_ARRAY, at_once=at_once, node_mem_gb=memory_gb)
 
     def ask_ahead(self) -> None:
         """Do nothing: this machine is asked as quickly as it is used."""

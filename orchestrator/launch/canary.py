@@ -18,6 +18,10 @@ class Verdict(Enum):
     FAILED = "failed"
 
 
+NOT_THROUGH = frozenset({State.FAILED, State.CANCELLED, State.BLOCKED, State.PRUNED})
+"""Where a canary is that does not come through by itself."""
+
+
 def choose_canaries(manifests: Sequence[Manifest], count: int) -> tuple[str, ...]:
     """Return the ids of the `count` runs that differ most: the first, then each time the one that is farthest from all chosen.
 
@@ -42,7 +46,7 @@ def _alike(one: Manifest, other: Manifest) -> int:
 
 def judge_canaries(canaries: Sequence[Record], steps: Mapping[str, int | None], enough: int | None) -> Verdict:
     """Say whether all canaries are through: completed, or computing and past step `enough`; one that stays failed fails them all."""
-    if any(record.state in (State.FAILED, State.CANCELLED, State.BLOCKED, State.PRUNED) for record in canaries):
+    if any(record.state in NOT_THROUGH for record in canaries):
         return Verdict.FAILED
     passed = (record.state is State.COMPLETED or _past(record, steps.get(record.id), enough) for record in canaries)
     return Verdict.PASSED if all(passed) else Verdict.OPEN

@@ -41,7 +41,9 @@ def plan_launch(draft: Draft, profile: Profile, scheduler: Scheduler, live: Mapp
     manifests = [manifest for manifest in draft.runs.to_submit if manifest.id not in taken]
     again = {manifest.id for manifest in draft.runs.retry}
     wanted = [
-        want_again(manifest, draft.records) if manifest.id in again else Wanted(manifest=manifest, resources=manifest.resources)
+        want_again(manifest, draft.records)
+        if manifest.id in again or draft.records.get(manifest.id).asked
+        else Wanted(manifest=manifest, resources=manifest.resources)
         for manifest in manifests
     ]
     jobs = make_jobs(wanted, draft.records, find_resume(draft.paths, draft.records, again))

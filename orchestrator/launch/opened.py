@@ -14,7 +14,7 @@ import msgspec
 from orchestrator.grid.manifest import Manifest, read_manifests
 from orchestrator.grid.spec import Spec, read_spec
 from orchestrator.store.errors import InputError, StoreError, did_you_mean
-from orchestrator.store.files import read_json
+from orchestrator.store.files import read_whole
 from orchestrator.store.layout import GridPaths, grid_paths
 from orchestrator.store.records import Records
 
@@ -80,8 +80,15 @@ class OpenGrid:
 
     @property
     def settings(self) -> Settings | None:
-        """How it was launched; None when it was only expanded."""
-        return read_json(self.paths.settings, Settings)
+        """How it was launched; None when it was only expanded. Raises StoreError for a damaged file: it tells where the runs are."""
+        try:
+            return msgspec.json.decode(read_whole(self.paths.settings), type=Settings)
+        except FileNotFoundError:
+            return None
+        except msgspec.DecodeError as error:
+            raise StoreError(
+                f"{self.paths.settings}: is damaged ({error}). Restore it from a backup, or remove it and launch again."
+            ) from error
 
 
 def place_of(spec: Spec, runs: Path) -> OpenGrid:

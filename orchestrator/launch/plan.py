@@ -132,8 +132,10 @@ def make_jobs(wanted: Iterable[Wanted], records: Records, resume: Mapping[str, s
 
 
 def last_resources(manifest: Manifest, records: Records) -> Resources:
-    """Return what a run asked for when it was taken last, or what its manifest says."""
+    """Return what a run asked for when it was taken last, or what its manifest says; what a person asked for since comes first."""
     record = records.get(manifest.id)
+    if record.asked:
+        return msgspec.convert(record.asked, Resources)
     tokens = (record.token, record.current.token if record.current else "")
     taken = (one for token in tokens if (one := records.submissions.get(token)) and one.resources and not one.refused)
     submission = next(taken, None)

@@ -68,7 +68,13 @@ def prune(
 
 def _take_back(pen: Pen, run_id: str, by: str) -> None:
     record = pen.records.get(run_id)
-    pen.write(Changed(at=pen.clock(), run=run_id, state=record.before, cause=record.cause, reason="restored", by=by))
+    pen.write(restored(record, pen.clock(), by))
+
+
+def restored(record: Record, at: float, by: str) -> Changed:
+    """Return the event that takes a pruned run back to the state that it had, with the reason that it had."""
+    said = record.current.message if record.current is not None and record.before is not State.COMPLETED else ""
+    return Changed(at=at, run=record.id, state=record.before, cause=record.cause, reason=said or "restored", by="" if said else by)
 
 
 def _finish_earlier(pen: Pen) -> list[str]:

@@ -101,8 +101,8 @@ def _minutes_so_far(record: Record, attempt: Attempt, now: float) -> Iterator[fl
 
 
 def _is_gone_on_from(attempt: Attempt, record: Record) -> bool:
-    """Say whether a later attempt went on from this one's checkpoint, the newest one being taken always, or may still do so."""
-    return attempt.saved_at is not None and not (attempt is record.attempts[-1] and record.is_final)
+    """Say whether a later attempt went on from this one's checkpoint to the end, the newest one being taken always, or still may."""
+    return attempt.saved_at is not None and (record.state is State.COMPLETED or not record.is_final)
 
 
 def _sum(costs: Iterable[Cost]) -> Cost:

@@ -173,6 +173,17 @@ class Decided(Event, frozen=True, kw_only=True):
     reason: str
 
 
+class Asked(Event, frozen=True, kw_only=True):
+    """A person wants a run computed again that finds no slot now: it is submitted when one is free."""
+
+    run: str
+    resources: dict[str, Any] = {}
+    """What its next attempt asks for."""
+    overrides: dict[str, Any] = {}
+    """Dotted runtime keys that its next attempt sets."""
+    by: str = ""
+
+
 class Paused(Event, frozen=True, kw_only=True):
     """The grid is paused: nothing of it starts until a person resumes it; written before anything is held."""
 
@@ -209,6 +220,7 @@ LedgerEvent = (
     | Changed
     | Adopted
     | Decided
+    | Asked
     | Paused
     | Resumed
     | Looked

@@ -10,6 +10,7 @@ import msgspec
 from orchestrator.store.events import (
     Adopted,
     Applied,
+    Asked,
     Changed,
     Ended,
     Intent,
@@ -79,7 +80,9 @@ class Record(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     tally: dict[Cause, int] = {}
     """By cause, how many attempts ended badly since a person last asked for the run: what budgets count."""
     overrides: dict[str, Any] = {}
-    """Dotted runtime keys that its newest attempt sets."""
+    """Dotted runtime keys that its newest attempt sets, or the next one where a person asked for it."""
+    asked: dict[str, Any] = {}
+    """Resources of the next attempt, where a person asked for it and it waits for a slot."""
     metrics: dict[str, Number] = {}
     best: Number = None
     best_step: int | None = None
@@ -261,7 +264,8 @@ def _started(records: Records, event: Started) -> None:
         job_id=event.job_id,
         started_at=event.at,
     )
-    record = records.runs[event.run] = msgspec.structs.replace(record, attempt=event.attempt, attempts=(*record.attempts, attempt))
+    attempts = (*record.attempts, attempt)
+    record = records.runs[event.run] = msgspec.structs.replace(record, attempt=event.attempt, attempts=attempts, asked={})
     records._move(record, State.RUNNING, token=event.token, since=event.at, cause=None, reason="")
 
 
@@ -321,6 +325,12 @@ def _changed(records: Records, event: Changed) -> None:
     records._move(records.get(event.run), event.state, cause=event.cause, reason=reason, since=event.at)
 
 
+def _asked(records: Records, event: Asked) -> None:
+    reason = f"requeued ({event.by})" if event.by else "requeued"
+    new = {"cause": None, "reason": reason, "since": event.at, "tally": {}, "overrides": event.overrides, "asked": event.resources}
+    records._move(records.get(event.run), State.PLANNED, **new)
+
+
 def _adopted(records: Records, event: Adopted) -> None:
     records._move(
         records.get(event.run),
@@ -361,6 +371,7 @@ _HANDLERS: dict[type, Any] = {
     Ended: _ended,
     Changed: _changed,
     Adopted: _adopted,
+    Asked: _asked,
     Paused: _paused,
     Resumed: _resumed,
     Looked: _looked,

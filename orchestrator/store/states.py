@@ -55,13 +55,13 @@ TRANSITIONS: dict[State, frozenset[State]] = {
     State.QUEUED: frozenset({State.RUNNING, State.BLOCKED, State.HELD, State.PLANNED}) | _ENDS,
     State.RUNNING: frozenset({State.STALLED, State.QUEUED}) | _ENDS,
     State.STALLED: frozenset({State.RUNNING, State.QUEUED}) | _ENDS,
-    State.INTERRUPTED: frozenset({State.QUEUED, State.RUNNING, State.HELD, State.PRUNED}) | _ENDS,
+    State.INTERRUPTED: frozenset({State.PLANNED, State.QUEUED, State.RUNNING, State.HELD, State.PRUNED}) | _ENDS,
     State.BLOCKED: frozenset({State.PLANNED, State.QUEUED, State.RUNNING, State.HELD, State.PRUNED}) | _ENDS,
     State.HELD: frozenset({State.PLANNED, State.QUEUED, State.RUNNING, State.BLOCKED, State.PRUNED}) | _ENDS,
     State.COMPLETED: frozenset({State.PRUNED}),
-    State.FAILED: frozenset({State.QUEUED, State.BLOCKED, State.PRUNED, State.COMPLETED}),
-    State.CANCELLED: frozenset({State.QUEUED, State.PRUNED, State.COMPLETED}),
-    State.PRUNED: frozenset({State.PLANNED, State.BLOCKED, State.HELD}) | _ENDS,
+    State.FAILED: frozenset({State.PLANNED, State.QUEUED, State.BLOCKED, State.PRUNED, State.COMPLETED}),
+    State.CANCELLED: frozenset({State.PLANNED, State.QUEUED, State.PRUNED, State.COMPLETED}),
+    State.PRUNED: frozenset({State.PLANNED, State.QUEUED, State.BLOCKED, State.HELD}) | _ENDS,
 }
 
 FINAL = frozenset({State.COMPLETED, State.FAILED, State.CANCELLED, State.PRUNED})

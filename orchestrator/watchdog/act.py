@@ -10,13 +10,13 @@ import msgspec
 from orchestrator.cluster.scheduler import Snapshot, TaskRow, TaskState
 from orchestrator.grid.manifest import Manifest
 from orchestrator.grid.spec import Spec
-from orchestrator.launch.arrays import ArrayPlan, Job, cut_arrays
+from orchestrator.launch.arrays import ArrayPlan, Job, Room, cut_arrays
 from orchestrator.launch.commit import Common, submit_arrays
 from orchestrator.launch.launch import count_live, find_resume, find_room, make_template, pack_of, prepare_jobs
 from orchestrator.launch.opened import OpenGrid, Settings
 from orchestrator.launch.plan import Wanted, last_resources, make_jobs
 from orchestrator.store.errors import InputError
-from orchestrator.store.events import Changed
+from orchestrator.store.events import Asked, Changed
 from orchestrator.store.files import make_dir, write_atomic
 from orchestrator.store.layout import GridPaths
 from orchestrator.store.ledger import Pen
@@ -26,6 +26,9 @@ from orchestrator.watchdog.answers import Action, read_answers
 from orchestrator.watchdog.look import Site
 from orchestrator.watchdog.policy import Decision, bad_nodes, held_runs
 from orchestrator.worker.claim import Wish
+
+NO_ROOM = Room(slots=0, max_array=1)
+"""A paused grid starts nothing."""
 
 TAKEN_BACK = (State.FAILED, State.CANCELLED, State.INTERRUPTED, State.BLOCKED, State.HELD)
 """States from which `requeue` takes a run back into the queue."""
@@ -66,7 +69,7 @@ def plan_submittal(
     resume = find_resume(grid.paths, records, [manifest.id for manifest in manifests if manifest.id not in afresh])
     own = overrides or {}
     wanted = [_want(one, records, decisions.get(one.id), changed or {}, own.get(one.id, {})) for one in manifests]
-    room = find_room(grid.spec, records, site.scheduler, count_live(snapshot))
+    room = NO_ROOM if records.paused else find_room(grid.spec, records, site.scheduler, count_live(snapshot))
     listed = site.profile.scheduler == "local"
     arrays, later = cut_arrays(make_jobs(wanted, records, resume), pack_of(grid.spec, site.profile), room, listed=listed)
     for array in arrays if changed else ():
@@ -89,6 +92,16 @@ def submit(pen: Pen, grid: OpenGrid, submittal: Submittal, site: Site, snapshot:
     exclude = nodes_to_avoid(grid.spec, pen.records, site, pen.clock())
     common = Common(template=make_template(grid.paths, grid.spec, settings, site.profile), reason=reason, exclude=exclude)
     return submit_arrays(pen, submittal.arrays, site.scheduler, common, jobs)
+
+
+def remember(pen: Pen, later: Sequence[Job], *, by: str) -> None:
+    """Note which runs a person wants computed again that find no slot now: `watch` submits them, as they were asked for."""
+    pen.write(
+        *(
+            Asked(at=pen.clock(), run=job.row.run, resources=msgspec.to_builtins(job.resources), overrides=job.row.config, by=by)
+            for job in later
+        )
+    )
 
 
 def nodes_to_avoid(spec: Spec, records: Records, site: Site, now: float) -> tuple[str, ...]:

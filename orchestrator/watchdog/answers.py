@@ -97,7 +97,7 @@ def read_answers(policy: Mapping[str, Any]) -> Policy:
 
 
 def _read(default: Answer, value: str | Mapping[str, Any]) -> Answer:
-    """Read one answer. What makes the next attempt differ means that there is to be one; what is kept by default gets a few tries."""
+    """Read one answer. What changes the next attempt, or bounds their number, means that there is to be one; by default a few."""
     given: Mapping[str, Any] = {"action": value} if isinstance(value, str) else value
     changes: dict[str, Any] = {key: given[key] for key in ("attempts", "cap_gb", "cap_min", "set", "after_min") if key in given}
     changes |= {key: float(given[key][1:]) for key in ("mem", "time") if key in given}
@@ -106,6 +106,6 @@ def _read(default: Answer, value: str | Mapping[str, Any]) -> Answer:
     answer = msgspec.structs.replace(default, **changes)
     if default.action is not Action.KEEP:
         return msgspec.structs.replace(answer, action=Action(given.get("action", default.action)))
-    action = Action(given.get("action", Action.RESUME if answer.changes else Action.KEEP))
+    action = Action(given.get("action", Action.RESUME if answer.changes or "attempts" in given else Action.KEEP))
     tries = RETRIES if action in AGAIN and answer.attempts is None else answer.attempts
     return msgspec.structs.replace(answer, action=action, attempts=tries)

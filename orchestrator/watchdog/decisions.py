@@ -18,6 +18,9 @@ from orchestrator.watchdog.answers import Action, Policy, read_answers
 from orchestrator.watchdog.look import Site
 from orchestrator.watchdog.policy import BadEnd, Bounds, Decision, GivenUp, decide, peaks
 
+GIVEN_UP = "given up: "
+"""Begins the reason of a run whose budget is spent."""
+
 
 class Decisions(msgspec.Struct, frozen=True, kw_only=True):
     """What follows on the bad ends of a grid, by run."""
@@ -50,7 +53,7 @@ def decide_all(manifests: Mapping[str, Manifest], records: Records, snapshot: Sn
         again={run_id: decision for run_id, decision in requeues.items() if decision.due <= snapshot.taken_at},
         later={run_id: decision for run_id, decision in requeues.items() if decision.due > snapshot.taken_at},
         prune={run_id: decision for run_id, decision in decided.items() if decision.action is Action.PRUNE},
-        given_up={run_id: answer for run_id, answer in given_up.items() if run_id in interrupted},
+        given_up={run_id: answer for run_id, answer in given_up.items() if not records.get(run_id).reason.startswith(GIVEN_UP)},
         stay_failed=frozenset(run_id for run_id in ended if run_id not in interrupted and run_id not in decided),
     )
 

@@ -80,6 +80,8 @@ def decide(case: BadEnd, policy: Policy, snapshot: Snapshot, bounds: Bounds) -> 
     answer = policy.answer(record.cause)
     if answer.action is Action.KEEP:
         return GivenUp(reason="the policy leaves it to a person") if record.state is State.INTERRUPTED else None
+    if answer.action is Action.PRUNE and record.before is State.PRUNED:
+        return None  # a person has brought it back
     if answer.action is Action.PRUNE:
         return _decision(case, answer, case.asked, {}, "the policy moves it to the trash")
     spent = _spent(record, answer, policy) or _in_vain(case, answer, bounds)

@@ -145,8 +145,9 @@ def refuse_paused(records: Records, grid: str) -> None:
 
 
 def _resume(pen: Pen, snapshot: Snapshot, site: Site, *, by: str) -> list[str]:
+    told = ["the pause is lifted"] if pen.records.paused else []
     count = resume(pen, snapshot, site, by=by)
-    return [f"resumed: {count} run{'s' * (count != 1)} no longer held"] if count else []
+    return [*told, f"{count} run{'s' * (count != 1)} no longer held"] if count else told
 
 
 def _hold_back(draft: Draft, canary: Canary) -> Draft:

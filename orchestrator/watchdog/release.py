@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import msgspec
 
-from orchestrator.launch.canary import Verdict, judge_canaries
+from orchestrator.launch.canary import NOT_THROUGH, Verdict, judge_canaries
 from orchestrator.launch.opened import OpenGrid
 from orchestrator.results.metrics import read_latest
 from orchestrator.store.events import Changed
@@ -33,13 +35,24 @@ def release_behind(pen: Pen, grid: OpenGrid) -> list[str]:
     """Let the others follow when the canaries are through; returns the sentence that says so, or that they failed."""
     settings, verdict = grid.settings, verdict_of(grid, pen.records)
     behind = [record for record in pen.records.runs.values() if record.state is State.HELD]
+    if settings is not None and verdict is Verdict.FAILED:
+        return _note_failure(pen, settings.canaries, behind)
     if settings is None or pen.records.paused is not None or verdict is not Verdict.PASSED:
-        again = f"let them go with: mrsweep launch {grid.paths.name} --resume"
-        return [f"the canaries failed, {len(behind)} runs stay held; {again}"] if verdict is Verdict.FAILED and behind else []
+        return []
     reason = "the canaries are through"
     pen.write(*(Changed(at=pen.clock(), run=record.id, state=State.PLANNED, reason=reason) for record in behind))
     write_atomic(pen.paths.settings, msgspec.json.encode(msgspec.structs.replace(settings, canaries=(), canary_step=None)))
     return [f"{reason}: {len(behind)} runs follow"]
+
+
+def _note_failure(pen: Pen, canaries: Sequence[str], behind: Sequence[Record]) -> list[str]:
+    """Say once, and in the reason of each run that stays held, which canary failed."""
+    failed = next(record for run_id in canaries if (record := pen.records.get(run_id)).state in NOT_THROUGH)
+    reason = f"canary {failed.id[:8]} is {failed.state.value}" + (f" ({failed.cause.value})" if failed.cause else "")
+    untold = [record for record in behind if record.reason != reason]
+    pen.write(*(Changed(at=pen.clock(), run=record.id, state=State.HELD, reason=reason) for record in untold))
+    again = f"let them go with: mrsweep launch {pen.paths.name} --resume"
+    return [f"{reason}: {len(untold)} runs stay held; {again}"] if untold else []
 
 
 def _step(grid: OpenGrid, record: Record) -> int | None:

@@ -76,7 +76,7 @@ def check(records: Records, signs: Mapping[str, Sign | None], quiet: Quiet, afte
         if record.state is State.STALLED and moved and before is not None:
             events.append(Changed(at=now, run=record.id, state=State.RUNNING, reason=""))
         elif record.state is State.RUNNING and quiet_s >= after_s:
-            reason = f"no sign of progress for {quiet_s / 60:.0f} min"
+            reason = f"no sign of progress for {quiet_s / 60:.0f} min" if quiet_s >= 120 else f"no sign of progress for {quiet_s:.0f} s"
             events.append(Changed(at=now, run=record.id, state=State.STALLED, cause=Cause.STALLED, reason=reason))
     return Checked(events, Quiet(checked_at=now, seen=seen))
 

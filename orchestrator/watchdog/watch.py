@@ -23,7 +23,7 @@ from orchestrator.store.records import WATCH, Records
 from orchestrator.store.states import FINAL, State
 from orchestrator.watchdog.answers import read_answers
 from orchestrator.watchdog.breaker import find_trip
-from orchestrator.watchdog.decisions import Decisions, decisions_of, has_bad_ends
+from orchestrator.watchdog.decisions import GIVEN_UP, Decisions, decisions_of, has_bad_ends
 from orchestrator.watchdog.filling import fill, plan_filling
 from orchestrator.watchdog.janitor import keep_janitors, missing_janitors
 from orchestrator.watchdog.look import Look, Site, ask, ask_of, known_limits, live_tokens, look, save_absences
@@ -170,11 +170,11 @@ def _note_stalled(pen: Pen, checked: Checked | None) -> list[str]:
 
 
 def _give_up(pen: Pen, decisions: Decisions) -> list[str]:
-    """Let interrupted runs count as failed that no rule takes up again; a person may."""
+    """Let runs count as failed that no rule takes up any more, and say why; a person may."""
     told = []
     for run_id, answer in decisions.given_up.items():
         record = pen.records.get(run_id)
-        reason = f"given up: {answer.reason}; the last: {record.reason}" if record.reason else f"given up: {answer.reason}"
+        reason = f"{GIVEN_UP}{answer.reason}; the last: {record.reason}" if record.reason else f"{GIVEN_UP}{answer.reason}"
         pen.write(Changed(at=pen.clock(), run=run_id, state=State.FAILED, cause=record.cause, reason=reason))
         told.append(f"run {run_id[:8]}…: given up, {answer.reason}")
     return told

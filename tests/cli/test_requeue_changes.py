@@ -61,7 +61,7 @@ REFUSED = [
     ("trainer=4", ["trainer is part of a run's id"]),
     ("resources.mem=4", ["resources has no such key", "mem_gb"]),
     ("resources.cpus=1.5", ["'1.5' is not a whole number"]),
-    ("resources.mem_gb=-1", ["no number of 0 or above"]),
+    ("resources.mem_gb=-1", ["no number above 0"]),
     ("train.micro_batch", ["a change is a key and a value"]),
     ("train.micro_batch={a: 1}", ["a mapping"]),
     ("train.micro_batch=/0", ["a factor is written x2 or /2"]),

@@ -45,7 +45,7 @@ CASES = [
     (State.COMPLETED, (SAVED, LOST, DONE), 8, {"node_failure": 2}, 0),  # the third went on from the first
     (State.FAILED, (ended(1, State.FAILED, Cause.ERROR),), 0, {"error": 1}, 0),
     (State.FAILED, (ended(1, State.FAILED, Cause.ERROR, saved=True),), 0, {"error": 1}, 0),  # nothing goes on from it
-    (State.FAILED, (SAVED, ended(1, State.FAILED, Cause.ERROR)), 3, {"error": 1}, 0),
+    (State.FAILED, (SAVED, ended(1, State.FAILED, Cause.ERROR)), 0, {"timeout": 3, "error": 1}, 0),  # it came to nothing
     (State.INTERRUPTED, (SAVED,), 3, {}, 0),  # it may still be gone on from
     (State.INTERRUPTED, (LOST,), 0, {"node_failure": 2}, 0),
     (State.CANCELLED, (ended(1, State.CANCELLED, Cause.CANCELLED),), 0, {"cancelled": 1}, 0),

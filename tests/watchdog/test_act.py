@@ -7,7 +7,8 @@ import pytest
 from orchestrator.cluster.scheduler import TaskState
 from orchestrator.store.errors import Busy, SubmitRefused
 from orchestrator.store.states import Cause, State
-from orchestrator.watchdog.act import cancel, plan_submittal, submit
+from orchestrator.watchdog.act import cancel, plan_submittal, remember, submit
+from orchestrator.watchdog.proposal import carry_out, propose
 from orchestrator.watchdog.refusals import REFUSED_WAIT_S
 from orchestrator.watchdog.watch import record_under
 from orchestrator.worker.claim import read_wish
@@ -135,3 +136,38 @@ def test_resources_that_the_scheduler_refused_do_not_hold_for_later_tries(study:
     study.clock.now += REFUSED_WAIT_S
     study.watch()
     assert [request.resources.mem_gb for request in study.scheduler.requests] == [2.0, 999.0, 2.0]
+
+
+def test_requeue_that_finds_no_slot_is_remembered_and_submitted_by_watch_as_it_was_asked_for(study: Study) -> None:
+    study.more = ["resources: {max_parallel: 1}"]
+    study.scheduler.max_array_size = 1
+    study.launch(1, 2)
+    study.end(1, state=State.FAILED, cause=Cause.ERROR)
+    study.scheduler.move(study.job_of(1), state=TaskState.ENDED, word="COMPLETED")
+    study.watch()  # the second run takes the slot
+    with study.pen() as pen:
+        seen = record_under(pen, study.grid, study.site)
+        submittal = plan_submittal(study.grid, [study.manifest(1)], pen.records, seen.snapshot, study.site, changed={"mem_gb": 7.0})
+        assert (submittal.runs, len(submittal.later)) == (0, 1)
+        remember(pen, submittal.later, by="ada")
+    assert (study.record(1).state, study.record(1).reason) == (State.PLANNED, "requeued (ada)")
+    study.finish(2)
+    study.watch()
+    assert study.submitted() == [[1], [2], [1]]
+    assert study.scheduler.requests[-1].resources.mem_gb == 7.0
+
+
+def test_requeue_of_a_paused_grid_submits_nothing_and_is_remembered(study: Study) -> None:
+    study.more = ["policy: {breaker: 2}"]
+    study.launch(1, 2, 3)
+    study.end(1, 2, state=State.FAILED, cause=Cause.ERROR)
+    study.scheduler.move(study.job_of(1), 0, 1, state=TaskState.ENDED, word="COMPLETED")
+    study.watch()
+    with study.pen() as pen:
+        seen = record_under(pen, study.grid, study.site)
+        submittal = plan_submittal(study.grid, [study.manifest(1)], pen.records, seen.snapshot, study.site)
+        assert (submittal.runs, len(submittal.later)) == (0, 1)
+        remember(pen, submittal.later, by="ada")
+    assert study.watch().told == ()
+    carry_out(propose(study.draft(1, 2, 3), study.site, resume_by="ada"), study.folder, resume_by="ada", sleep=study.clock.wait)
+    assert [1] in study.submitted()

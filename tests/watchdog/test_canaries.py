@@ -97,6 +97,9 @@ def test_failed_canary_keeps_the_others_held_until_a_person_decides(study: Study
     study.end(1, state=State.FAILED, cause=Cause.ERROR)
     watched = study.watch()
     assert (study.states(2, 3), watched.is_open) == ([State.HELD, State.HELD], False)
+    assert study.record(2).reason == f"canary {study.record(1).id[:8]} is failed (error)"
+    assert watched.told == (f"{study.record(2).reason}: 2 runs stay held; let them go with: mrsweep launch g --resume",)
+    assert study.watch().told == ()
     carry_out(propose(study.draft(1, 2, 3), study.site, resume_by="ada"), study.folder, resume_by="ada", sleep=study.clock.wait)
     assert study.submitted() == [[1], [2, 3]]
 

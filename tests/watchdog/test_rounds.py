@@ -6,6 +6,7 @@ import msgspec
 import pytest
 
 from orchestrator.cluster.scheduler import Accepted, ArrayRequest, TaskState
+from orchestrator.pruning.runs import restore
 from orchestrator.store.errors import Busy, ClusterError, SubmitRefused
 from orchestrator.store.events import Decided, Intent, Submitted
 from orchestrator.store.files import read_lines
@@ -344,5 +345,28 @@ def test_what_happened_is_recorded_though_the_cluster_does_not_tell_its_limits(s
 
     monkeypatch.setattr(study.scheduler, "limits", fail)
     study.scheduler.queue_ok = False
+    study.watch()
+    assert study.states(1) == [State.FAILED]
+
+
+def test_failed_run_whose_budget_is_spent_says_so_once(study: Study) -> None:
+    study.more = ["policy: {host_oom: {attempts: 1}}"]
+    study.launch(1)
+    study.end(1, state=State.FAILED, cause=Cause.HOST_OOM)
+    assert study.watch().told == (f"run {study.record(1).id[:8]}…: given up, 1 of its attempts ended as host_oom",)
+    assert study.record(1).reason.startswith("given up: 1 of its attempts ended as host_oom")
+    assert study.watch().told == ()
+
+
+def test_what_a_person_brought_back_from_the_trash_is_not_moved_there_again(study: Study) -> None:
+    study.more = ["policy: {error: prune}"]
+    study.launch(1)
+    study.end(1, state=State.FAILED, cause=Cause.ERROR)
+    study.scheduler.move(study.job_of(1), state=TaskState.ENDED, word="COMPLETED")
+    study.paths.run(study.record(1).id).dir.mkdir(parents=True, exist_ok=True)
+    study.watch()
+    assert study.states(1) == [State.PRUNED]
+    with study.pen() as pen:
+        assert restore(pen, [study.record(1).id], by="ada") == []
     study.watch()
     assert study.states(1) == [State.FAILED]
