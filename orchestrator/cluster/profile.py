@@ -105,18 +105,18 @@ def shipped_templates() -> Path:
     return Path(__file__).parents[2] / "slurm_templates"
 
 
-def _folders() -> Iterator[Path]:
+def _folders(project: Path) -> Iterator[Path]:
     """Where profiles are looked for, the first find wins: the project's, the user's, ours."""
     config = os.environ.get("XDG_CONFIG_HOME") or "~/.config"
-    yield Path("slurm_templates")
+    yield project / "slurm_templates"
     yield Path(config, "mrsweep").expanduser()
     yield shipped_templates()
 
 
-def known_profiles() -> dict[str, Path]:
-    """Return name → file of every profile that can be named, sorted by name."""
+def known_profiles(project: Path = Path()) -> dict[str, Path]:
+    """Return name → file of every profile that can be named in a project, sorted by name."""
     found: dict[str, Path] = {}
-    for folder in _folders():
+    for folder in _folders(project):
         if folder.is_dir():
             for file in folder.iterdir():
                 if file.name.endswith(SUFFIX) and file.is_file():
@@ -124,14 +124,14 @@ def known_profiles() -> dict[str, Path]:
     return dict(sorted(found.items()))
 
 
-def load_profile(name: str) -> Profile:
-    """Read the profile `name`, a known name or the path of a file; the profile's own name finds it again from any folder.
+def load_profile(name: str, project: Path = Path()) -> Profile:
+    """Read the profile `name`, a known name or the path of a file; the profile's own name and the project find it again from any folder.
 
     Raises ProfileError.
     """
     if "/" in name or name.endswith(SUFFIX):
         return _read(Path(name), str(Path(name).absolute()))
-    known = known_profiles()
+    known = known_profiles(project)
     if name in known:
         return _read(known[name], name)
     raise ProfileError(f"--profile {name[:60]!a}: there is no such profile. {did_you_mean(name, known)} A path may stand here too.")

@@ -6,6 +6,7 @@ import os
 import time
 from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass
+from pathlib import Path
 
 import msgspec
 
@@ -54,8 +55,10 @@ def site_of(grid: OpenGrid, profile_name: str | None = None, *, reading: bool = 
 
     Raises LaunchConflict when runs may be alive at a place of another kind: nobody here could tell that they are.
     """
-    launched = grid.settings.profile if grid.settings else None
-    site = open_site(grid.paths, profile_name or launched, reading=reading)
+    settings = grid.settings
+    launched = settings.profile if settings else None
+    project = Path(settings.cwd) if settings and not profile_name else Path()  # where the profile was named that launch.json names
+    site = open_site(grid.paths, profile_name or launched, project=project, reading=reading)
     if launched and site.profile.name != launched:
         _refuse_runs_elsewhere(grid.paths, site, launched)
     return site
@@ -77,9 +80,9 @@ def _is_local(job_id: str) -> bool:
     return read_job_id(job_id) is not None
 
 
-def open_site(paths: GridPaths, profile_name: str | None, *, reading: bool = False) -> Site:
+def open_site(paths: GridPaths, profile_name: str | None, *, project: Path = Path(), reading: bool = False) -> Site:
     """Return the site that a profile describes; without a name Slurm where sbatch is found, else this machine."""
-    profile = load_profile(profile_name or default_profile_name())
+    profile = load_profile(profile_name or default_profile_name(), project)
     return Site(profile=profile, scheduler=open_scheduler(profile, submissions=paths.submissions, reading=reading))
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import NamedTuple
 
 import msgspec
@@ -59,23 +59,33 @@ def is_due(records: Records, quiet: Quiet, after_s: float, now: float) -> bool:
     return now - quiet.checked_at >= step_s and any(now - record.since >= step_s for record in computing(records))
 
 
-def check(records: Records, signs: Mapping[str, Sign | None], quiet: Quiet, after_s: float, now: float, *, by_reports: bool) -> Checked:
+class Rule(NamedTuple):
+    """What counts as silence."""
+
+    after_s: float
+    by_reports: bool = False
+    """Reports alone are signs of life."""
+
+
+def check(
+    records: Records, signs: Mapping[str, Sign | None], quiet: Quiet, rule: Rule, now: float, *, excused: Collection[str] = ()
+) -> Checked:
     """Return which runs have become stalled, and which go on again.
 
-    A sign of life is a report, or processor time: what hangs in a lock or on a dead filesystem uses none. `by_reports`: reports
-    alone count, for what hangs while it spins (a collective that waits for a lost rank); only the grid file can say that they must
-    come so often. `signs`: run → what its heartbeat shows, None where it cannot be read.
+    A sign of life is a report, or processor time: what hangs in a lock or on a dead filesystem uses none. By reports alone is
+    judged what may hang while it spins (a collective that waits for a lost rank); only the grid file can say that they must come
+    so often. `signs`: run → what its heartbeat shows, None where it cannot be read. `excused`: runs that the scheduler suspended.
     """
     events, seen = list[Changed](), dict[str, Seen]()
     for record in computing(records):
         key, sign = key_of(record), signs.get(record.id) or Sign()
         before = quiet.seen.get(key)
-        moved = before is None or _moved(before, sign, now, by_reports=by_reports)
+        moved = before is None or record.id in excused or _moved(before, sign, now, by_reports=rule.by_reports)
         seen[key] = Seen(sign=sign, since=now) if moved or before is None else before
         quiet_s = now - seen[key].since
         if record.state is State.STALLED and moved and before is not None:
             events.append(Changed(at=now, run=record.id, state=State.RUNNING, reason=""))
-        elif record.state is State.RUNNING and quiet_s >= after_s:
+        elif record.state is State.RUNNING and quiet_s >= rule.after_s:
             reason = f"no sign of progress for {quiet_s / 60:.0f} min" if quiet_s >= 120 else f"no sign of progress for {quiet_s:.0f} s"
             events.append(Changed(at=now, run=record.id, state=State.STALLED, cause=Cause.STALLED, reason=reason))
     return Checked(events, Quiet(checked_at=now, seen=seen))

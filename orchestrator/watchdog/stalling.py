@@ -17,7 +17,7 @@ from orchestrator.store.states import Cause, State
 from orchestrator.watchdog.act import write_wish
 from orchestrator.watchdog.answers import AGAIN, Policy
 from orchestrator.watchdog.look import Site
-from orchestrator.watchdog.stall import Checked, Quiet, Sign, check, computing, is_due
+from orchestrator.watchdog.stall import Checked, Quiet, Rule, Sign, check, computing, is_due
 from orchestrator.worker.claim import STALLED, Wish, read_wish
 from orchestrator.worker.telemetry import Heartbeat
 
@@ -25,15 +25,26 @@ PATIENCE_S = 60.0
 """After the wish, and what the worker has for it, a task that still lives is cancelled this much later."""
 
 
-def check_for_stalled(grid: OpenGrid, site: Site, policy: Policy, records: Records, now: float) -> Checked | None:
+SUSPENDED = frozenset({"SUSPENDED", "STOPPED"})
+"""Slurm's words for a task that keeps its place and gets no processor."""
+
+
+def check_for_stalled(grid: OpenGrid, site: Site, policy: Policy, records: Records, snapshot: Snapshot) -> Checked | None:
     """Read the heartbeats of computing runs, if it is time to; None when it is not."""
+    now = snapshot.taken_at
     stated_min = policy.answer(Cause.STALLED).after_min
     after_s = 60 * (site.profile.stall_min if stated_min is None else stated_min)
     quiet = read_json(grid.paths.quiet, Quiet) or Quiet()
     if not is_due(records, quiet, after_s, now):
         return None
     signs = {record.id: _sign(grid.paths, record) for record in computing(records)}
-    return check(records, signs, quiet, after_s, now, by_reports=stated_min is not None)
+    excused = {record.id for record in computing(records) if _is_suspended(record, snapshot)}
+    return check(records, signs, quiet, Rule(after_s, by_reports=stated_min is not None), now, excused=excused)
+
+
+def _is_suspended(record: Record, snapshot: Snapshot) -> bool:
+    row = snapshot.task(record.current.token, record.current.index) if record.current else None
+    return row is not None and row.word in SUSPENDED
 
 
 def save_quiet(paths: GridPaths, checked: Checked | None) -> None:

@@ -84,7 +84,7 @@ def _sources(snapshot: Snapshot) -> tuple[str, ...]:
 def watch_once(grid: OpenGrid, site: Site, *, sleep: Sleep = time.sleep, wait_s: float = 60.0) -> Round:
     """Do one round. A round that finds nothing to write and nothing to do leaves the disk as it is."""
     seen = look(grid, site)
-    checked = check_for_stalled(grid, site, read_answers(grid.spec.policy), seen.records, seen.snapshot.taken_at)
+    checked = check_for_stalled(grid, site, read_answers(grid.spec.policy), seen.records, seen.snapshot)
     draft = _draft_of_runs_that_waited(grid)
     waiting = tuple(tell_waiting(draft.waiting)) if draft else ()
     news = seen.events or (checked and checked.events) or (draft and _that_waited(draft, grid))  # waiting alone is no work

@@ -9,7 +9,7 @@ from orchestrator.cluster.scheduler import TaskState
 from orchestrator.store.events import Ended
 from orchestrator.store.records import Attempt, Record, Records
 from orchestrator.store.states import Cause, State
-from orchestrator.watchdog.stall import Quiet, Seen, Sign, check, is_due
+from orchestrator.watchdog.stall import Quiet, Rule, Seen, Sign, check, is_due
 from orchestrator.worker.claim import read_wish
 from orchestrator.worker.telemetry import Heartbeat
 from tests.watchdog.study import Study
@@ -39,26 +39,30 @@ CHECKS = [
 def test_run_is_stalled_after_half_an_hour_without_report_and_processor_time(
     sign: dict[str, float], now: float, by_reports: bool, state: State | None
 ) -> None:
-    found = check(running(), {"a": Sign(**sign)}, quiet(reported=10, cpu_s=5.0), AFTER_S, now, by_reports=by_reports)
+    found = check(running(), {"a": Sign(**sign)}, quiet(reported=10, cpu_s=5.0), Rule(AFTER_S, by_reports), now)
     assert [event.state for event in found.events] == ([state] if state else [])
 
 
 def test_run_without_any_heartbeat_is_stalled_as_well() -> None:
-    found = check(running(), {"a": None}, quiet(), AFTER_S, 2800.0, by_reports=False)
+    found = check(running(), {"a": None}, quiet(), Rule(AFTER_S), 2800.0)
     assert [(event.state, event.cause, event.reason) for event in found.events] == [
         (State.STALLED, Cause.STALLED, "no sign of progress for 30 min")
     ]
 
 
 def test_stalled_run_that_moves_is_running_again() -> None:
-    found = check(running(State.STALLED), {"a": Sign(reported=11)}, quiet(reported=10), AFTER_S, 2900.0, by_reports=False)
+    found = check(running(State.STALLED), {"a": Sign(reported=11)}, quiet(reported=10), Rule(AFTER_S), 2900.0)
     assert [event.state for event in found.events] == [State.RUNNING]
+
+
+def test_run_that_the_scheduler_suspended_is_not_stalled() -> None:
+    assert check(running(), {"a": None}, quiet(), Rule(AFTER_S), 9000.0, excused={"a"}).events == []
 
 
 def test_newer_attempt_begins_with_a_clean_slate() -> None:
     records = running()
     records.runs["a"] = msgspec.structs.replace(records.get("a"), attempts=(Attempt(number=1), Attempt(number=2)))
-    assert check(records, {"a": Sign(reported=10)}, quiet(reported=10), AFTER_S, 9000.0, by_reports=False).events == []
+    assert check(records, {"a": Sign(reported=10)}, quiet(reported=10), Rule(AFTER_S), 9000.0).events == []
 
 
 def test_heartbeats_are_read_four_times_in_the_time_allowed_and_not_for_fresh_runs() -> None:
