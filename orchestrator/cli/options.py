@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import getpass
+import os
 import re
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -131,4 +132,7 @@ def examples(text: str) -> str:
 
 def user() -> str:
     """Return who is doing this, for the record."""
-    return getpass.getuser()
+    try:
+        return getpass.getuser()
+    except (KeyError, OSError):  # a container whose user has no name
+        return str(os.getuid())

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Collection
 from pathlib import Path
 
 import click
@@ -60,7 +61,9 @@ def command(*, target: Target, selection: Selection, overrides: tuple[str, ...],
         confirm(f"Submit {count(submittal.runs + len(submittal.later), 'run')}?", yes=manner.yes)
         with take_pen(opened.paths, lease_s=site.profile.lease_s) as pen:
             seen = record_under(pen, opened, site)
-            submittal = _plan(opened, site, msgspec.structs.replace(seen, records=pen.records), selection, changes)
+            shown = {row.run for array in submittal.arrays for row in array.rows} | {job.row.run for job in submittal.later}
+            now = msgspec.structs.replace(seen, records=pen.records)
+            submittal = _plan(opened, site, now, msgspec.structs.replace(selection, limit=None), changes, only=shown)
             if code == "today":
                 renew_code(opened, Path.cwd())
             tokens = submit(pen, opened, submittal, site, seen.snapshot, reason="requeue")
@@ -76,9 +79,14 @@ def command(*, target: Target, selection: Selection, overrides: tuple[str, ...],
         say("Nothing was submitted: meanwhile somebody else has taken these runs.")
 
 
-def _plan(opened: OpenGrid, site: Site, seen: Look, selection: Selection, changes: Changes) -> Submittal:
-    """Decide what submitting the chosen runs with the changes does; what their schema refuses is refused before anything is written."""
-    chosen = choose(opened, seen.records, selection)
+def _plan(
+    opened: OpenGrid, site: Site, seen: Look, selection: Selection, changes: Changes, *, only: Collection[str] | None = None
+) -> Submittal:
+    """Decide what submitting the chosen runs with the changes does; what their schema refuses is refused before anything is written.
+
+    `only`: the runs that were shown, and that the user agreed to; None: all.
+    """
+    chosen = [manifest for manifest in choose(opened, seen.records, selection) if only is None or manifest.id in only]
     overrides = changes.overrides(chosen, seen.records)
     if chosen and overrides:
         check_by_schema(chosen[0], overrides[chosen[0].id], opened.spec, [str(Path.cwd()), str(Path.cwd() / "src")])

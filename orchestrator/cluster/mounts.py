@@ -38,7 +38,7 @@ class Mount(msgspec.Struct, frozen=True, kw_only=True):
 
 def read_mounts(text: str) -> list[Mount]:
     """Read /proc/mounts; a line that is none is passed over."""
-    lines = (line.split() for line in text.splitlines())
+    lines = (line.split(" ") for line in text.split("\n"))
     return [Mount(point=_plain(words[1]), kind=words[2], options=_options(words[3])) for words in lines if len(words) >= 4]
 
 

@@ -45,7 +45,7 @@ def _alike(one: Manifest, other: Manifest) -> int:
 
 
 def judge_canaries(canaries: Sequence[Record], steps: Mapping[str, int | None], enough: int | None) -> Verdict:
-    """Say whether all canaries are through: completed, or computing and past step `enough`; one that stays failed fails them all."""
+    """Say whether all canaries are through: completed, or computing and past step `enough`; one that has failed fails them all."""
     if any(record.state in NOT_THROUGH for record in canaries):
         return Verdict.FAILED
     passed = (record.state is State.COMPLETED or _past(record, steps.get(record.id), enough) for record in canaries)

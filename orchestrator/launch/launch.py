@@ -39,7 +39,11 @@ def plan_launch(draft: Draft, profile: Profile, scheduler: Scheduler, live: Mapp
     adopted = find_adoptable(draft.paths, open_ids, now) if adopt else []
     taken = {adoption.run for adoption in adopted}
     manifests = [manifest for manifest in draft.runs.to_submit if manifest.id not in taken]
-    again = {manifest.id for manifest in draft.runs.retry}
+    again = {
+        manifest.id
+        for manifest in draft.runs.to_submit
+        if draft.records.get(manifest.id).state is State.INTERRUPTED or draft.records.get(manifest.id).attempts
+    }
     wanted = [
         want_again(manifest, draft.records)
         if manifest.id in again or draft.records.get(manifest.id).asked
@@ -79,8 +83,11 @@ def find_room(spec: Spec, records: Records, scheduler: Scheduler, live: Mapping[
     """Return what may be submitted beside what is in the queue already."""
     limits = scheduler.limits()
     most = spec.max_parallel if limits.at_once is None else min(spec.max_parallel, limits.at_once)
-    tasks = float("inf") if limits.max_submit is None else max(0, limits.max_submit - scheduler.count_queued())
-    return Room(slots=free_slots(records, live, most), max_array=limits.max_array_size, tasks=tasks)
+    slots = free_slots(records, live, most)
+    tasks = float("inf")
+    if limits.max_submit is not None and slots:  # without a slot the queue need not be asked
+        tasks = max(0, limits.max_submit - scheduler.count_queued())
+    return Room(slots=slots, max_array=limits.max_array_size, tasks=tasks)
 
 
 def count_live(snapshot: Snapshot) -> dict[str, int]:
@@ -136,9 +143,9 @@ def commit_launch(pen: Pen, draft: Draft, plan: Plan, how: Commitment) -> list[s
         canary_step=step,
         janitor=before is not None and before.janitor,
     )
-    write_atomic(draft.paths.settings, msgspec.json.encode(settings))
     behind = sorted(draft.runs.behind)
     pen.write(*(Changed(at=pen.clock(), run=run_id, state=State.HELD, reason="waits for the canaries") for run_id in behind))
+    write_atomic(draft.paths.settings, msgspec.json.encode(settings))  # after it: from now on watch submits what is planned
     jobs = prepare_jobs(pen, settings, plan.arrays, how.scheduler, how.live)
     common = Common(template=make_template(draft.paths, draft.spec, settings, how.profile), exclude=how.exclude)
     return submit_arrays(pen, plan.arrays, how.scheduler, common, jobs)

@@ -12,7 +12,7 @@ from orchestrator.pruning.runs import prune, restore
 from orchestrator.pruning.trash import Item, bring_back, finish, held, is_unsettled, throw
 from orchestrator.results.select import Selection, select
 from orchestrator.store.ledger import Pen
-from orchestrator.store.records import Records
+from orchestrator.store.records import Record, Records
 from orchestrator.store.states import State
 
 
@@ -68,11 +68,19 @@ class Return(msgspec.Struct, frozen=True, kw_only=True):
 
 def plan_return(grid: OpenGrid, records: Records, selection: Selection) -> Return:
     """Find what lies in the trash of the selected runs: whole runs, and parts of runs."""
-    pruned = msgspec.structs.replace(selection, states=(State.PRUNED,), limit=None)
-    runs = [manifest.id for manifest, _ in select(grid.manifests, records, pruned)][: selection.limit]
-    chosen = {manifest.id for manifest, _ in select(grid.manifests, records, msgspec.structs.replace(selection, limit=None))}
-    parts = tuple(item for _, _, item in held(grid.paths.parts) if item.run in chosen)
-    return Return(runs=tuple(runs), parts=parts)
+    was = {run_id: _before(record) for run_id, record in records.runs.items()}
+    then = msgspec.structs.replace(records, runs=was)
+    chosen = [manifest.id for manifest, _ in select(grid.manifests, then, msgspec.structs.replace(selection, limit=None))]
+    parts = [item for _, _, item in held(grid.paths.parts)]
+    has_parts = {item.run for item in parts}
+    back = [run_id for run_id in chosen if records.get(run_id).state is State.PRUNED or run_id in has_parts][: selection.limit]
+    runs = tuple(run_id for run_id in back if records.get(run_id).state is State.PRUNED)
+    return Return(runs=runs, parts=tuple(item for item in parts if item.run in back))
+
+
+def _before(record: Record) -> Record:
+    """Return a pruned run as it was."""
+    return msgspec.structs.replace(record, state=record.before) if record.state is State.PRUNED else record
 
 
 def carry_back(pen: Pen, shown: Return, *, by: str) -> Moved:

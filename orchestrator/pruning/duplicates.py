@@ -113,10 +113,11 @@ def _is_there(side: Side, run_id: str) -> bool:
     return _has_own_files(side.records.get(run_id)) and side.grid.paths.run(run_id).dir.is_dir()
 
 
-def is_kept(grid: OpenGrid, duplicate: Duplicate) -> bool:
-    """Say whether the other one of two is still where it was."""
-    other = OpenGrid(GridPaths(grid.paths.dir.parent / duplicate.other_grid))
-    return _is_there(Side(other, read_records(other.paths)), duplicate.other_run)
+def still_kept(grid: OpenGrid, duplicates: Collection[Duplicate]) -> set[str]:
+    """Return the runs whose like is still where it was; each of the other grids is read once."""
+    others = {name: OpenGrid(GridPaths(grid.paths.dir.parent / name)) for name in {one.other_grid for one in duplicates}}
+    sides = {name: Side(other, read_records(other.paths)) for name, other in others.items()}
+    return {one.run for one in duplicates if _is_there(sides[one.other_grid], one.other_run)}
 
 
 def _science(identity: Identity, manifest: Manifest) -> str:

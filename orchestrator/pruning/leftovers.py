@@ -69,14 +69,14 @@ def _changed_at(path: Path) -> float:
         return 0.0
 
 
-def old_checkpoints(run: RunPaths) -> Iterator[tuple[AttemptPaths, str, str]]:
+def old_checkpoints(run: RunPaths, best_step: int | None = None) -> Iterator[tuple[AttemptPaths, str, str]]:
     """Yield (attempt, name, why) of each checkpoint that a later one of its series replaced, in the same attempt or in a later one."""
     later: dict[str, str] = {}
     for number in reversed(attempts(run)):
         attempt = run.attempt(*number)
         if not has_checkpoint(attempt):
             continue
-        saved = list_saved(attempt.checkpoint)
+        saved = [one for one in list_saved(attempt.checkpoint) if best_step is None or best_step not in _counters(one.name)]
         for name, newer in replaced(saved, later).items():
             yield attempt, name, f"{newer} is newer"
         later = {series_of(one.name): f"{attempt.dir.name}/{one.name}" for one in saved} | later

@@ -172,7 +172,7 @@ def _parts_of(scene: Scene, record: Record, kinds: Collection[Kind], ties: Ties,
             for name in output_of(attempt) if not attempt.dir.is_symlink() else ():
                 yield _item(scene, attempt.dir / name, Kind.OUTPUT, record, record.cause.value if record.cause else record.state.value)
     if Kind.CHECKPOINT in kinds:
-        for attempt, name, why in old_checkpoints(run):
+        for attempt, name, why in old_checkpoints(run, record.best_step):
             told = ties.of_attempt(record.id, attempt.dir.name)
             if attempt.dir.name not in gone and not told:
                 yield _item(scene, attempt.checkpoint / name, Kind.CHECKPOINT, record, why)

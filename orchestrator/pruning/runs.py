@@ -9,7 +9,7 @@ from pathlib import PurePosixPath
 
 from orchestrator.cluster.scheduler import Snapshot, TaskState
 from orchestrator.launch.opened import OpenGrid, known_grids
-from orchestrator.pruning.duplicates import Duplicate, is_kept
+from orchestrator.pruning.duplicates import Duplicate, still_kept
 from orchestrator.store.errors import StoreError
 from orchestrator.store.events import Changed
 from orchestrator.store.files import move_below
@@ -27,7 +27,7 @@ def adopters(grid: OpenGrid, run_ids: Sequence[str]) -> dict[str, str]:
     for name in known_grids(grid.paths.dir.parent):
         records = read_records(GridPaths(grid.paths.dir.parent / name))  # damage stops us: what it adopted is not known
         for run_id in run_ids:
-            if records.get(run_id).adopted_from == grid.paths.name:
+            if records.get(run_id).adopted_from == grid.paths.name and records.get(run_id).state is not State.PRUNED:
                 found[run_id] = name
     return found
 
@@ -57,24 +57,17 @@ def prune(
             continue
         pen.write(Changed(at=pen.clock(), run=run_id, state=State.PRUNED, cause=record.cause, reason=why, by=by))
         moving.append(run_id)
-    orphaned = [run_id for run_id in moving if duplicates and run_id in duplicates and not is_kept(grid, duplicates[run_id])]
+    named = {run_id: duplicates[run_id] for run_id in moving if run_id in duplicates} if duplicates else {}
+    orphaned = named.keys() - still_kept(grid, named.values())
     for run_id in orphaned:
         _take_back(pen, run_id, by)
-        refused.append(
-            f"run {run_id[:8]}…: its like in {duplicates[run_id].other_grid} has gone meanwhile; it is kept" if duplicates else ""
-        )
+        refused.append(f"run {run_id[:8]}…: its like in {named[run_id].other_grid} has gone meanwhile; it is kept")
     return refused + [told for run_id in moving if run_id not in orphaned and (told := _move_away(pen.paths, run_id))]
 
 
 def _take_back(pen: Pen, run_id: str, by: str) -> None:
     record = pen.records.get(run_id)
-    pen.write(restored(record, pen.clock(), by))
-
-
-def restored(record: Record, at: float, by: str) -> Changed:
-    """Return the event that takes a pruned run back to the state that it had, with the reason that it had."""
-    said = record.current.message if record.current is not None and record.before is not State.COMPLETED else ""
-    return Changed(at=at, run=record.id, state=record.before, cause=record.cause, reason=said or "restored", by="" if said else by)
+    pen.write(Changed(at=pen.clock(), run=run_id, state=record.before, cause=record.cause, reason="restored", by=by))
 
 
 def _finish_earlier(pen: Pen) -> list[str]:
@@ -143,12 +136,16 @@ def why_not_now(records: Records, record: Record, snapshot: Snapshot) -> str:
 def _may_be_taken(submissions: Iterable[SubmissionRecord], record: Record, snapshot: Snapshot) -> bool:
     """Say whether a worker may compute the run, or could claim one of its attempts anew once its folder is gone."""
     for submission in submissions:
-        mine = [row for row, (run_id, _) in enumerate(submission.runs) if run_id == record.id]
-        tasks = snapshot.tasks.get(submission.token, {})
-        rows = list(tasks.values()) if submission.listed and mine else [tasks[row] for row in mine if row in tasks]
-        if any(row.state is not TaskState.ENDED for row in rows):
+        living = {index for index, row in snapshot.tasks.get(submission.token, {}).items() if row.state is not TaskState.ENDED}
+        held = (row for row, (run_id, _) in enumerate(submission.runs) if run_id == record.id) if living else ()
+        if any(submission.listed or row in living for row in held):
             return True
     return False
+
+
+def _had_files(record: Record) -> bool:
+    """Say whether a run has a folder of its own to lose: one that was adopted or never submitted may have none."""
+    return record.attempt > 0 and not record.adopted_from
 
 
 def restore(pen: Pen, run_ids: Sequence[str], *, by: str) -> list[str]:
@@ -160,9 +157,11 @@ def restore(pen: Pen, run_ids: Sequence[str], *, by: str) -> list[str]:
         told = ""
         if in_trash and in_place:
             told = f"run {run_id[:8]}…: {target} exists already; move it away first"
-        elif not in_trash and not in_place:
+        elif not in_trash and not in_place and _had_files(pen.records.get(run_id)):
             told = f"run {run_id[:8]}…: its files are neither in {source.parent} nor where they were; there is nothing to bring back"
         elif in_trash:
+            record = pen.records.get(run_id)  # the event renews its age: cut off here, the next prune takes it back to the trash
+            pen.write(Changed(at=pen.clock(), run=run_id, state=State.PRUNED, cause=record.cause, reason=record.reason))
             told = _move(pen.paths, run_id, place_in_trash(pen.paths, run_id), place_of(pen.paths, run_id))
         if told:
             refused.append(told)

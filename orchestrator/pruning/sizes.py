@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import stat
+from contextlib import suppress
 from pathlib import Path
 
 import msgspec
@@ -49,17 +50,20 @@ def measure(path: Path) -> Size:
         return Size()
     total = _count(status, seen)
     if stat.S_ISDIR(status.st_mode):
-        for _, folders, names, descriptor in os.fwalk(path):
-            for name in (*names, *folders):
-                total += _at(descriptor, name, seen)
+        total += _measure_content(path, seen)
     return total
 
 
-def _at(folder: int, name: str, seen: set[tuple[int, int]]) -> Size:
-    try:
-        return _count(os.stat(name, dir_fd=folder, follow_symlinks=False), seen)
-    except OSError:
-        return Size()
+def _measure_content(path: Path, seen: set[tuple[int, int]]) -> Size:
+    """Walk with a list of folders: os.fwalk calls itself, and a run may have made folders a thousand deep."""
+    total, folders = Size(), [os.fspath(path)]
+    while folders:
+        with suppress(OSError), os.scandir(folders.pop()) as entries:
+            for entry in entries:
+                with suppress(OSError):
+                    total += _count(entry.stat(follow_symlinks=False), seen)
+                    folders += [entry.path] if entry.is_dir(follow_symlinks=False) else []
+    return total
 
 
 def _count(status: os.stat_result, seen: set[tuple[int, int]]) -> Size:

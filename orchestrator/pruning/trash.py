@@ -103,8 +103,9 @@ def bring_back(paths: TrashPaths, wanted: Collection[Item]) -> tuple[list[Item],
     """Move things back to where they came from, the newest batch first; returns what came back, and a sentence for each that did not."""
     back: list[Item] = []
     refused: list[str] = []
+    asked = frozenset(wanted)
     for name, batch in read_batches(paths).items():
-        chosen = [item for item in batch.items if item in wanted and is_in(paths, name, item)]
+        chosen = [item for item in batch.items if item in asked and is_in(paths, name, item)]
         if not chosen:
             continue
         _write(paths, name, msgspec.structs.replace(batch, back=frozenset(item.path for item in chosen)))

@@ -85,7 +85,9 @@ class _Class:
     @property
     def running_min(self) -> float:
         """How long the oldest attempt that computes has done so."""
-        begun = (record.current.started_at for record in self.all if record.state in ALIVE and record.current)
+        begun = (
+            record.current.started_at for record in self.all if record.state in ALIVE and record.current and record.current.ended_at is None
+        )
         return max((self.now - at for at in begun if at is not None), default=0.0) / 60
 
     def died_gb(self) -> list[float]:
@@ -174,7 +176,7 @@ def _sharing(group: _Class, pack: Pack, gpu_gb: float | None) -> Iterator[Sugges
     if gpu_gb is None:
         yield f"a run takes up to {max(peaks):.1f} GB of its GPU; --gpu-gb SIZE says whether several fit on one"
         return
-    fit = min(MOST_SHARED, int(gpu_gb / (MARGIN * max(peaks))))
+    fit = int(min(MOST_SHARED, gpu_gb / (MARGIN * max(peaks))))
     if fit < 2 or len(group.peaks_gb) < LEAST_RUNS:
         return
     each_gb = _enough_memory(group)

@@ -151,8 +151,10 @@ def _limited(reason: str) -> Told:
     """Tell a limit of an account or a QOS: a budget that is spent, what one job asks for, or what all hold at once."""
     owner = "the QOS" if reason.startswith("QOS") else "your account"
     what = next((word for pattern, word in _WHAT if re.search(pattern, reason.removeprefix("QOS"))), "resources")
-    if re.search(r"Minutes|Threshold", reason) and "RunMin" not in reason:
+    if re.search(r"Minutes|Threshold", reason) and not re.search(r"RunMin|PerJob|PJ\b", reason):
         return Told(sentence=f"{owner} has used up its budget of compute time", advice="ask the administrators, or use another account")
+    if re.search(r"Minutes", reason) and re.search(r"PerJob|PJ\b", reason):
+        return Told(sentence=f"{what} x time is more than {owner} allows one job", advice="ask for less of either", commands=_LESS)
     if re.search(r"PerJob|PJ\b|PerNode|WallDuration|MaxWall|(QOS|Association)TimeLimit", reason):
         return Told(sentence=f"it asks for more {what} than {owner} allows one job", advice="ask for less", commands=_LESS)
     if "Min" in reason and "RunMin" not in reason:

@@ -68,6 +68,11 @@ class Record(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     before: State = State.PLANNED
     """The state that the present one replaced: where a refused or restored run returns to."""
     before_cause: Cause | None = None
+    before_reason: str = ""
+    before_overrides: dict[str, Any] = {}
+    """Of the attempt before the newest: what holds again when the scheduler refuses that one."""
+    restored: bool = False
+    """A person brought it back from the trash: no rule moves it there again."""
     attempt: int = 0
     """The newest attempt number allotted; 0: never submitted."""
     token: str = ""
@@ -158,7 +163,9 @@ class Records(msgspec.Struct, kw_only=True, omit_defaults=True):
         return self.runs.get(run_id) or Record(id=run_id)
 
     def waiting_in(self, submission: SubmissionRecord, row: int) -> Record | None:
-        """Return the record of a row's run while it waits for just this submission."""
+        """Return the record of a row's run while it waits for just this submission; a prepare job has rows without runs."""
+        if row >= len(submission.runs):
+            return None
         run_id, attempt = submission.runs[row]
         record = self.get(run_id)
         waits = record.state is State.QUEUED and (record.token, record.attempt) == (submission.token, attempt)
@@ -188,9 +195,9 @@ class Records(msgspec.Struct, kw_only=True, omit_defaults=True):
         if not may_become(record.state, state):
             return
         if record.state is not state:
-            changes |= {"before": record.state, "before_cause": record.cause}
+            changes |= {"before": record.state, "before_cause": record.cause, "before_reason": record.reason}
         cause = changes.get("cause")
-        if state in BAD_ENDS and record.state is not state and cause is not None:
+        if state in BAD_ENDS and record.state not in (*BAD_ENDS, State.PRUNED) and cause is not None:
             changes["tally"] = {**record.tally, cause: record.tally.get(cause, 0) + 1}
         self.runs[record.id] = msgspec.structs.replace(record, state=state, **changes)
 
@@ -210,7 +217,8 @@ def _intent(records: Records, event: Intent) -> None:
         place = {"attempt": attempt, "token": event.token, "index": index, "since": event.at}
         tally = record.tally if event.reason == WATCH else {}
         overrides = event.overrides.get(run_id, {})
-        records._move(record, State.QUEUED, cause=None, reason="", adopted_from="", tally=tally, overrides=overrides, **place)
+        fresh = {"cause": None, "reason": "", "adopted_from": "", "restored": False}
+        records._move(record, State.QUEUED, tally=tally, overrides=overrides, before_overrides=record.overrides, **fresh, **place)
 
 
 def _submitted(records: Records, event: Submitted) -> None:
@@ -234,8 +242,8 @@ def _refused(records: Records, event: Refused) -> None:
     for row in range(len(submission.runs)):
         record = records.waiting_in(submission, row)
         if record is not None:
-            back = msgspec.structs.replace(record, state=record.before, cause=record.before_cause, reason=event.message, since=event.at)
-            records.runs[record.id] = back
+            before = {"state": record.before, "cause": record.before_cause, "overrides": record.before_overrides}
+            records.runs[record.id] = msgspec.structs.replace(record, reason=event.message, since=event.at, **before)
 
 
 def _recalled(records: Records, event: Recalled) -> None:
@@ -321,8 +329,11 @@ def _close(attempt: Attempt, event: Ended) -> Attempt:
 
 
 def _changed(records: Records, event: Changed) -> None:
-    reason = f"{event.reason} ({event.by})" if event.by else event.reason
-    records._move(records.get(event.run), event.state, cause=event.cause, reason=reason, since=event.at)
+    record, reason = records.get(event.run), f"{event.reason} ({event.by})" if event.by else event.reason
+    if record.state is State.PRUNED and event.state is record.before:  # restored, with the reason that it had
+        records._move(record, event.state, cause=event.cause, reason=record.before_reason, restored=True, since=event.at)
+        return
+    records._move(record, event.state, cause=event.cause, reason=reason, since=event.at)
 
 
 def _asked(records: Records, event: Asked) -> None:

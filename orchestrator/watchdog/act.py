@@ -66,10 +66,10 @@ def plan_submittal(
     decisions, held = decisions or {}, held_runs(records, snapshot)
     manifests = [manifest for manifest in manifests if manifest.id not in held]
     afresh = {run_id for run_id, decision in decisions.items() if decision.action is Action.REQUEUE}
-    resume = find_resume(grid.paths, records, [manifest.id for manifest in manifests if manifest.id not in afresh])
+    room = NO_ROOM if records.paused else find_room(grid.spec, records, site.scheduler, count_live(snapshot))
+    resume = find_resume(grid.paths, records, [one.id for one in manifests if room.slots and one.id not in afresh])
     own = overrides or {}
     wanted = [_want(one, records, decisions.get(one.id), changed or {}, own.get(one.id, {})) for one in manifests]
-    room = NO_ROOM if records.paused else find_room(grid.spec, records, site.scheduler, count_live(snapshot))
     listed = site.profile.scheduler == "local"
     arrays, later = cut_arrays(make_jobs(wanted, records, resume), pack_of(grid.spec, site.profile), room, listed=listed)
     for array in arrays if changed else ():

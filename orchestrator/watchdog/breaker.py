@@ -21,7 +21,7 @@ class Trip(msgspec.Struct, frozen=True, kw_only=True):
 def find_trip(records: Records, stay_failed: Collection[str], *, least: int) -> Trip | None:
     """Return the failure that `least` runs have in common since the last success, or since a person resumed the grid; None: there is none.
 
-    `stay_failed`: the failed runs that no rule of the policy takes up again. Nothing is paused that has nothing left to start.
+    `stay_failed`: the failed runs that no rule of the policy takes up again. The caller asks only where something is left to start.
     """
     if least < 1 or records.paused is not None or len(stay_failed) < least:
         return None

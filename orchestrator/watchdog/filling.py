@@ -66,6 +66,8 @@ def _to_submit(grid: OpenGrid, records: Records, again: Iterable[str]) -> list[M
 
 def _asks_like(manifest: Manifest, records: Records, again: Mapping[str, Decision], submissions: Sequence[SubmissionRecord]) -> bool:
     """Say whether submitting a run would ask the scheduler for what one of these submissions asked for."""
+    if not submissions:
+        return False
     decision = again.get(manifest.id)
     resources = msgspec.to_builtins(decision.resources if decision else last_resources(manifest, records))
     return any(one.resources == resources if one.runs else one.reason == PREPARE + manifest.prepare for one in submissions)

@@ -100,5 +100,7 @@ def engage(pen: Pen, grid: OpenGrid, site: Site) -> list[str]:
     write_atomic(grid.paths.settings, msgspec.json.encode(msgspec.structs.replace(settings, janitor=True)))
     names, now = [janitor_name(grid.paths, number) for number in JANITORS], pen.clock()
     snapshot = site.scheduler.snapshot(names, since=now, now=now, open_tasks={})
+    if not snapshot.queue_ok:
+        return [f"{names[0]}: the queue does not answer; the next round of watch puts it there"]
     told = keep_janitors(pen, OpenGrid(grid.paths), site, snapshot)
     return [*told, f"{names[0]} looks after the grid every {site.profile.janitor_min:g} minutes, until no run is open"]

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from orchestrator.cluster.scheduler import TaskRow, TaskState
 from orchestrator.launch.opened import OpenGrid
-from orchestrator.store.errors import MrsweepError
+from orchestrator.store.errors import ClusterError, MrsweepError
 from orchestrator.store.layout import GridPaths
 from orchestrator.watchdog.janitor import interval_s, janitor_request, janitors
 from orchestrator.watchdog.look import JANITORS, Site, janitor_name, site_of
@@ -22,14 +22,27 @@ LOG = logging.getLogger(__name__)
 
 def work(grid: OpenGrid, site: Site, number: int) -> bool:
     """Do one round, a successor in the queue before it, so that a round that dies breaks no chain; say whether the grid is still open."""
-    if not _waiting(grid, site, [number]):
-        site.scheduler.submit(janitor_request(grid.paths, number, begin_in_s=interval_s(site, number)))
-    done = watch_once(grid, site)
+    followed = _follow(grid, site, number)
+    try:
+        done = watch_once(grid, site)
+    finally:
+        followed = followed or _follow(grid, site, number)
     for sentence in (*done.told, *done.look.snapshot.notes):
         LOG.info("%s", sentence)
     if not done.is_open:
         site.scheduler.cancel(_waiting(grid, site, JANITORS))  # no run can change any more without a person
     return done.is_open
+
+
+def _follow(grid: OpenGrid, site: Site, number: int) -> bool:
+    """Put a successor into the queue, unless one waits there; say whether one does."""
+    try:
+        if not _waiting(grid, site, [number]):
+            site.scheduler.submit(janitor_request(grid.paths, number, begin_in_s=interval_s(site, number)))
+    except ClusterError as error:  # the round is done all the same, and the scheduler asked again after it
+        LOG.error("no successor: %s", error)
+        return False
+    return True
 
 
 def _waiting(grid: OpenGrid, site: Site, numbers: Sequence[int]) -> list[TaskRow]:
@@ -44,9 +57,9 @@ def main(arguments: list[str]) -> int:
     """Run as the job does; the exit code is 1 when the round failed. What failed is tried again by the successor."""
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s")
     grid = OpenGrid(GridPaths(Path(arguments[0]).absolute()))
-    if grid.settings is not None:
-        os.chdir(grid.settings.cwd)  # the project's own profiles are found from there
     try:
+        if grid.settings is not None:
+            os.chdir(grid.settings.cwd)  # relative paths of the profile hold there
         work(grid, site_of(grid), int(arguments[1]))
     except (MrsweepError, OSError) as error:
         LOG.error("%s", error)

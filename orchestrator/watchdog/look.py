@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 import time
 from collections.abc import Callable, Collection, Iterable, Mapping
@@ -136,8 +137,9 @@ JANITORS = (1, 2)
 
 
 def janitor_name(paths: GridPaths, number: int) -> str:
-    """Return the name of a job that watches a grid."""
-    name = f"{paths.name[:100].replace('@', '.')}-janitor"
+    """Return the name of a job that watches a grid; another folder's grid of the same name has another."""
+    place = hashlib.sha256(str(paths.dir.absolute()).encode()).hexdigest()[:8]
+    name = f"{paths.name[:90].replace('@', '.')}-{place}-janitor"
     return name if number == 1 else f"{name}-{number}"
 
 

@@ -73,7 +73,8 @@ def observe(
     """
     events: list[LedgerEvent] = list(journals.events)
     view = records.copy().apply(events)
-    evidence = _Evidence(snapshot, proof, clues, patience, absences)
+    begun = frozenset(attempt.token for record in view.runs.values() for attempt in record.attempts)
+    evidence = _Evidence(snapshot, proof, clues, patience, absences, begun)
     missing: dict[str, tuple[float, int]] = {}
     judged: list[LedgerEvent] = []
     for record in view.runs.values():
@@ -94,6 +95,8 @@ class _Evidence(NamedTuple):
     clues: Clues
     patience: Patience
     absences: Absences
+    begun: frozenset[str]
+    """Submissions of which some run was begun."""
 
 
 def _judge(
@@ -196,7 +199,7 @@ def _scancelled(record: Record, records: Records, snapshot: Snapshot) -> Iterato
     if attempt is None or record.cause not in (Cause.PREEMPTED, Cause.TIMEOUT):
         return
     row, submission = snapshot.task(attempt.token, attempt.index), records.submissions.get(attempt.token)
-    ours = submission is not None and attempt.index in submission.recalled
+    ours = submission is not None and _is_recalled(record, submission)
     if row is not None and is_by_a_person(row) and not ours:
         reason = f"its task was cancelled {row.reason}".strip()
         yield Changed(at=snapshot.taken_at, run=record.id, state=State.CANCELLED, cause=Cause.CANCELLED, reason=reason)
@@ -223,7 +226,10 @@ def _ends(
     if proven is None or (
         newest is not None and newest.ended_at is None and (proven.attempt, proven.restart) != (newest.number, newest.restart)
     ):
-        yield _never_started(record, rows, now, ours=ours) if _waits(record) else _end(record, rows, submission, evidence, ours=ours)
+        if not _waits(record):
+            yield _end(record, rows, submission, evidence, ours=ours)
+        else:
+            yield _never_started(record, rows, now, ours=ours, left_over=submission.listed and submission.token in evidence.begun)
     if proven is not None:
         yield proven
 
@@ -287,11 +293,14 @@ def _success(run_id: str, attempt: Attempt, proven: Proven, at: float) -> Ended:
     )
 
 
-def _never_started(record: Record, rows: list[TaskRow], now: float, *, ours: bool) -> Changed:
+def _never_started(record: Record, rows: list[TaskRow], now: float, *, ours: bool, left_over: bool) -> Changed:
+    """Return what becomes of a run that no task began. `left_over`: its tasks began others of their list, and had no time for it."""
     if rows and not ours and all(map(is_by_a_person, rows)):
         reason = f"its task was cancelled while it waited {rows[0].reason}".strip()
         return Changed(at=now, run=record.id, state=State.CANCELLED, cause=Cause.CANCELLED_BEFORE_START, reason=reason)
     said = f"its task ended as {told_of(rows[0])}" if rows else "no source names its task"
+    if left_over:
+        return Changed(at=now, run=record.id, state=State.PLANNED, reason=f"{said} before its turn came")
     return Changed(at=now, run=record.id, state=State.INTERRUPTED, cause=Cause.NEVER_STARTED, reason=f"{said}, and it never started")
 
 
@@ -304,6 +313,8 @@ def bad_end_of(job: SubmissionRecord, snapshot: Snapshot, patience: Patience) ->
     if not rows or any(row.state is not TaskState.ENDED for row in rows) or not is_settled(rows, patience, snapshot.taken_at):
         return None
     row = next(iter(rows))
+    if row.index in job.recalled:
+        return None
     if is_by_a_person(row) or row.oom or row.word in ("FAILED", "TIMEOUT", "DEADLINE"):
         return f"its job {job.job_id} ended as {'OUT_OF_MEMORY' if row.oom else row.word}"
     return None

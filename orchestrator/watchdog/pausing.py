@@ -7,6 +7,7 @@ from collections.abc import Iterable
 import msgspec
 
 from orchestrator.cluster.scheduler import Snapshot, TaskRow, TaskState
+from orchestrator.store.errors import ClusterError
 from orchestrator.store.events import Changed, Paused, Resumed
 from orchestrator.store.files import remove_file, write_atomic
 from orchestrator.store.ledger import Pen
@@ -15,6 +16,7 @@ from orchestrator.store.states import State
 from orchestrator.watchdog.breaker import Trip
 from orchestrator.watchdog.look import Site
 
+HELD_BY_US = "JobHeldUser"
 HELD_WORDS = ("JobHeld",)
 """How Slurm's reasons begin for tasks that somebody holds."""
 
@@ -56,12 +58,14 @@ def resume(pen: Pen, snapshot: Snapshot, site: Site, *, by: str) -> int:
     held = go_on(pen.records, snapshot, pen.clock(), by=by)
     if pen.records.paused is None and not held:
         return 0
-    pen.write(Resumed(at=pen.clock(), by=by), *held)
-    remove_file(pen.paths.paused)
-    waiting = [row for row in tasks_of_runs(pen.records, snapshot) if row.reason.startswith(HELD_WORDS)]
+    if not snapshot.queue_ok:
+        raise ClusterError(f"{pen.paths.name}: the queue does not say which tasks are held. Resume it when squeue answers.")
+    waiting = [row for row in tasks_of_runs(pen.records, snapshot) if row.reason.startswith(HELD_BY_US)]
+    pen.check()
     if waiting:
-        pen.check()
         site.scheduler.release(waiting)
+    remove_file(pen.paths.paused)
+    pen.write(Resumed(at=pen.clock(), by=by), *held)  # last: what is cut off before is still paused, and can be resumed again
     return len(held)
 
 

@@ -75,15 +75,13 @@ def decide(case: BadEnd, policy: Policy, snapshot: Snapshot, bounds: Bounds) -> 
     record = case.record
     if record.state not in BAD_ENDS or record.cause is None:
         return None
-    if record.state is State.INTERRUPTED and may_go_on(record, snapshot):
+    if record.state is State.INTERRUPTED and (not snapshot.queue_ok or may_go_on(record, snapshot)):
         return None
     answer = policy.answer(record.cause)
     if answer.action is Action.KEEP:
         return GivenUp(reason="the policy leaves it to a person") if record.state is State.INTERRUPTED else None
-    if answer.action is Action.PRUNE and record.before is State.PRUNED:
-        return None  # a person has brought it back
     if answer.action is Action.PRUNE:
-        return _decision(case, answer, case.asked, {}, "the policy moves it to the trash")
+        return None if record.restored else _decision(case, answer, case.asked, {}, "the policy moves it to the trash")
     spent = _spent(record, answer, policy) or _in_vain(case, answer, bounds)
     return GivenUp(reason=spent) if spent else _again(case, answer, bounds)
 
@@ -98,6 +96,8 @@ def _spent(record: Record, answer: Answer, policy: Policy) -> str:
 
 def _in_vain(case: BadEnd, answer: Answer, bounds: Bounds) -> str:
     """Say so, if more time limits would be reached without getting further: nothing new was saved, and no more time is given."""
+    if case.record.tally.get(Cause.TIMEOUT, 0) < IN_VAIN:
+        return ""
     if case.record.cause is not Cause.TIMEOUT or _raised(case.asked.time_min, answer.time, min(answer.cap_min, bounds.time_min)):
         return ""
     newest_first = list(reversed(case.record.attempts))
@@ -110,8 +110,9 @@ def _in_vain(case: BadEnd, answer: Answer, bounds: Bounds) -> str:
 def _moved(attempt: Attempt, before: Attempt) -> bool:
     """Say whether an attempt got further than the one before it: it saved a checkpoint, or reported a later step."""
     later, earlier = attempt.last_step, before.last_step
-    further = isinstance(later, int | float) and (later > earlier if isinstance(earlier, int | float) else later > 0)
-    return attempt.saved_at is not None or further
+    if isinstance(later, int | float) and isinstance(earlier, int | float):
+        return later > earlier
+    return attempt.saved_at is not None or (isinstance(later, int | float) and later > 0)
 
 
 def _again(case: BadEnd, answer: Answer, bounds: Bounds) -> Decision | GivenUp:
@@ -203,7 +204,8 @@ def held_runs(records: Records, snapshot: Snapshot) -> set[str]:
     They were interrupted, or taken out of an array whose task was perhaps quicker.
     """
     again = (record for record in records.runs.values() if record.attempt and record.state in (State.INTERRUPTED, State.PLANNED))
-    return {record.id for record in again if not snapshot.queue_ok or may_go_on(record, snapshot)}
+    paused = {record.id for record in records.runs.values() if records.paused is not None and record.state is State.HELD}
+    return paused | {record.id for record in again if not snapshot.queue_ok or may_go_on(record, snapshot)}
 
 
 def may_go_on(record: Record, snapshot: Snapshot) -> bool:

@@ -18,6 +18,7 @@ from orchestrator.launch.opened import OpenGrid, Settings
 from orchestrator.launch.plan import Plan
 from orchestrator.store.errors import LaunchConflict
 from orchestrator.store.events import Resumed
+from orchestrator.store.layout import GridPaths
 from orchestrator.store.ledger import Pen, take_pen
 from orchestrator.store.records import Records
 from orchestrator.watchdog.act import nodes_to_avoid
@@ -128,8 +129,14 @@ def carry_out(
             canary_step=proposal.canary.step,
         )
         tokens = commit_launch(pen, fresh, plan, launch)
-        told += engage(pen, OpenGrid(draft.paths), site) if janitor else []
+        told += engage(pen, OpenGrid(draft.paths), site) if janitor or (tokens and _is_watched(draft.paths)) else []
     return Launched(plan=plan, tokens=tuple(tokens), told=tuple(told))
+
+
+def _is_watched(paths: GridPaths) -> bool:
+    """Say whether janitors were asked for: they left when no run was open."""
+    settings = OpenGrid(paths).settings
+    return settings is not None and settings.janitor
 
 
 def _as_resumed(seen: Look, by: str) -> Records:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 
 import msgspec
 
@@ -31,12 +31,15 @@ def canaries_are_through(grid: OpenGrid, records: Records) -> bool:
     return verdict_of(grid, records) is Verdict.PASSED
 
 
-def release_behind(pen: Pen, grid: OpenGrid) -> list[str]:
-    """Let the others follow when the canaries are through; returns the sentence that says so, or that they failed."""
+def release_behind(pen: Pen, grid: OpenGrid, taken_up: Collection[str]) -> list[str]:
+    """Let the others follow when the canaries are through; returns the sentence that says so, or that they failed.
+
+    `taken_up`: runs that ended badly and get another attempt.
+    """
     settings, verdict = grid.settings, verdict_of(grid, pen.records)
     behind = [record for record in pen.records.runs.values() if record.state is State.HELD]
     if settings is not None and verdict is Verdict.FAILED:
-        return _note_failure(pen, settings.canaries, behind)
+        return _note_failure(pen, [run_id for run_id in settings.canaries if run_id not in taken_up], behind)
     if settings is None or pen.records.paused is not None or verdict is not Verdict.PASSED:
         return []
     reason = "the canaries are through"
@@ -47,7 +50,9 @@ def release_behind(pen: Pen, grid: OpenGrid) -> list[str]:
 
 def _note_failure(pen: Pen, canaries: Sequence[str], behind: Sequence[Record]) -> list[str]:
     """Say once, and in the reason of each run that stays held, which canary failed."""
-    failed = next(record for run_id in canaries if (record := pen.records.get(run_id)).state in NOT_THROUGH)
+    failed = next((record for run_id in canaries if (record := pen.records.get(run_id)).state in NOT_THROUGH), None)
+    if failed is None:
+        return []
     reason = f"canary {failed.id[:8]} is {failed.state.value}" + (f" ({failed.cause.value})" if failed.cause else "")
     untold = [record for record in behind if record.reason != reason]
     pen.write(*(Changed(at=pen.clock(), run=record.id, state=State.HELD, reason=reason) for record in untold))

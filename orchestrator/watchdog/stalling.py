@@ -12,7 +12,7 @@ from orchestrator.store.events import Decided, Recalled
 from orchestrator.store.files import read_json, write_atomic
 from orchestrator.store.layout import GridPaths
 from orchestrator.store.ledger import Pen
-from orchestrator.store.records import WATCH, Record, Records, SubmissionRecord
+from orchestrator.store.records import WATCH, Record, Records
 from orchestrator.store.states import Cause, State
 from orchestrator.watchdog.act import write_wish
 from orchestrator.watchdog.answers import AGAIN, Policy
@@ -87,30 +87,31 @@ def end_stalled(pen: Pen, site: Site, policy: Policy, snapshot: Snapshot) -> lis
 def _cancel_silent(pen: Pen, site: Site, snapshot: Snapshot, silent: Collection[str]) -> list[str]:
     """Cancel the tasks that compute nothing but silent runs; that it was us is recorded first, for accounting names only the user."""
     told = []
-    for token, rows in snapshot.tasks.items():
-        submission = pen.records.submissions.get(token)
-        doomed = [row for row in rows.values() if submission and _is_silent(row, submission, pen.records, silent)]
-        if not doomed:
-            continue
-        pen.write(Recalled(at=pen.clock(), token=token, rows=tuple(row.index for row in doomed)))
-        same = _unchanged(doomed, site.scheduler.snapshot([token], since=pen.clock(), now=pen.clock(), open_tasks={}))
-        pen.check()
-        site.scheduler.cancel(same)
-        told.append(f"{token}: {len(doomed)} of its tasks did not answer and were cancelled")
+    for token, doomed in _silent_tasks(pen.records, silent).items():
+        rows = [row for row in snapshot.tasks.get(token, {}).values() if row.state is TaskState.RUNNING and row.index in doomed]
+        same = _unchanged(rows, site.scheduler.snapshot([token], since=pen.clock(), now=pen.clock(), open_tasks={})) if rows else []
+        if same:
+            pen.write(Recalled(at=pen.clock(), token=token, rows=tuple(index for row in same for index in doomed[row.index])))
+            pen.check()
+            site.scheduler.cancel(same)
+            told.append(f"{token}: {len(same)} of its tasks did not answer and were cancelled")
     return told
+
+
+def _silent_tasks(records: Records, silent: Collection[str]) -> dict[str, dict[int, list[int]]]:
+    """Return token -> task -> rows of the table that it computes, for tasks that compute silent runs and no other."""
+    tasks: dict[tuple[str, int], list[Record]] = {}
+    for record in computing(records):
+        if record.current is not None:
+            tasks.setdefault((record.current.token, record.current.index), []).append(record)
+    found: dict[str, dict[int, list[int]]] = {}
+    for (token, index), runs in tasks.items():
+        if all(record.id in silent for record in runs):
+            found.setdefault(token, {})[index] = [record.index for record in runs]
+    return found
 
 
 def _unchanged(rows: Iterable[TaskRow], now: Snapshot) -> list[TaskRow]:
     """Return the tasks that still are in the start that was judged: Slurm may have begun them anew since, under the same id."""
     found = {(row.job_id, row.index): row for tasks in now.tasks.values() for row in tasks.values() if row.state is TaskState.RUNNING}
     return [row for row in rows if (same := found.get((row.job_id, row.index))) and same.started_at == row.started_at]
-
-
-def _is_silent(row: TaskRow, submission: SubmissionRecord, records: Records, silent: Collection[str]) -> bool:
-    """Say whether a running task computes silent runs and no other."""
-    runs = [
-        record.id
-        for record in computing(records)
-        if record.current and (record.current.token, record.current.index) == (submission.token, row.index)
-    ]
-    return row.state is TaskState.RUNNING and bool(runs) and all(run in silent for run in runs)

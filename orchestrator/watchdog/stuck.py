@@ -30,7 +30,7 @@ def is_stuck(row: TaskRow) -> bool:
 
 def _are_alone(submission: SubmissionRecord, stuck: list[TaskRow], snapshot: Snapshot) -> bool:
     living = [row for row in snapshot.tasks[submission.token].values() if row.state is not TaskState.ENDED]
-    return bool(submission.runs) and (not submission.listed or len(living) == len(stuck))
+    return not submission.listed or len(living) == len(stuck)
 
 
 def take_out(pen: Pen, site: Site, snapshot: Snapshot) -> list[str]:
@@ -39,7 +39,7 @@ def take_out(pen: Pen, site: Site, snapshot: Snapshot) -> list[str]:
     for token, stuck in find_stuck(pen.records, snapshot).items():
         submission = pen.records.submissions[token]
         rows = tuple(_rows(submission, stuck))
-        runs = [record.id for row in rows if (record := pen.records.waiting_in(submission, row))]
+        runs = [record.id for row in rows if submission.runs and (record := pen.records.waiting_in(submission, row))]
         reason = f"its task could not be started: {stuck[0].reason}"
         never = [Changed(at=pen.clock(), run=run, state=State.INTERRUPTED, cause=Cause.NEVER_STARTED, reason=reason) for run in runs]
         pen.write(Recalled(at=pen.clock(), token=token, rows=rows), *never)

@@ -20,7 +20,7 @@ from orchestrator.store.errors import InputError
 from orchestrator.store.events import Changed, Looked
 from orchestrator.store.ledger import Pen, take_pen
 from orchestrator.store.records import WATCH, Records
-from orchestrator.store.states import FINAL, State
+from orchestrator.store.states import ALIVE, FINAL, State
 from orchestrator.watchdog.answers import read_answers
 from orchestrator.watchdog.breaker import find_trip
 from orchestrator.watchdog.decisions import GIVEN_UP, Decisions, decisions_of, has_bad_ends
@@ -104,10 +104,12 @@ def watch_once(grid: OpenGrid, site: Site, *, sleep: Sleep = time.sleep, wait_s:
 def _is_open(grid: OpenGrid, site: Site, records: Records, snapshot: Snapshot) -> bool:
     """Say whether some run that was launched may still change without a person."""
     states = {run_id: records.get(run_id).state for run_id in grid.launched() if run_id not in records.orphans}
+    if records.paused is not None:
+        return any(state in ALIVE for state in states.values())
     if any(state not in FINAL and state not in (State.BLOCKED, State.HELD) for state in states.values()):
         return True
     decisions = _decide(grid, site, records, snapshot)
-    return records.paused is None and bool(decisions.again or decisions.later)
+    return bool(decisions.again or decisions.later)
 
 
 def _attend(pen: Pen, grid: OpenGrid, site: Site, snapshot: Snapshot, checked: Checked | None, sleep: Sleep) -> list[str]:
@@ -121,7 +123,7 @@ def _attend(pen: Pen, grid: OpenGrid, site: Site, snapshot: Snapshot, checked: C
     decisions = _decide(grid, site, pen.records, snapshot)
     told += _give_up(pen, decisions)
     trip = find_trip(pen.records, decisions.stay_failed, least=policy.breaker) if _can_start(grid, pen.records) else None
-    told += [pause(pen, trip, by=WATCH)] if trip else release_behind(pen, grid)
+    told += [pause(pen, trip, by=WATCH)] if trip else release_behind(pen, grid, decisions.again.keys() | decisions.later.keys())
     keep_paused(pen, snapshot, site)
     told += _prune(pen, grid, site, decisions)
     told += keep_janitors(pen, grid, site, snapshot) if _is_open(grid, site, pen.records, snapshot) else []
@@ -203,7 +205,12 @@ def _cancel_unwanted(pen: Pen, snapshot: Snapshot, site: Site) -> list[str]:
 
 def _unwanted(records: Records, snapshot: Snapshot) -> list[TaskRow]:
     """Return the second jobs of submissions that were taken twice, and tasks that were taken out of their array and not cancelled."""
-    recalled = (snapshot.task(token, row) for token, submission in records.submissions.items() for row in submission.recalled)
+    recalled = (
+        snapshot.task(token, row)
+        for token, submission in records.submissions.items()
+        if not submission.listed
+        for row in submission.recalled
+    )
     twins = (row for row in snapshot.twins if row.token in records.submissions)
     return [row for row in (*twins, *recalled) if row is not None and row.state is TaskState.WAITING]
 

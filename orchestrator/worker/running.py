@@ -64,8 +64,11 @@ class Running:
             yield from self._measure()
         if now >= self._beat_due:
             self._beat_due = now + self._timing.heartbeat_s
-            self._write_heartbeat()
-            self._look_for_wishes(now)
+            try:
+                self._write_heartbeat()
+                self._look_for_wishes(now)
+            except OSError as error:  # a stale handle for a while is no reason to end it, nor its siblings
+                LOG.warning("run %s: its folder cannot be read (%s)", self.task.manifest.id, error.strerror)
         while self._orders and now >= self._orders[0][0]:
             self._carry_out(self._orders.pop(0)[1])
 

@@ -14,6 +14,7 @@ from typing import NamedTuple
 
 from orchestrator.store.layout import parse_attempt_name
 from orchestrator.store.states import Cause, State
+from orchestrator.watchdog.look import JANITORS, janitor_name
 from tests.slurm.cluster import Cluster
 from tests.slurm.cluster_config import NODES
 from tests.slurm.cluster_process import ClusterDown
@@ -223,7 +224,8 @@ class Campaign(Project):
 
     def janitors(self) -> list[str]:
         """Return the states of the jobs in the queue that watch this grid."""
-        return self.cluster.command("squeue", "-h", "-r", "-o", "%T", "-n", f"{self.name}-janitor,{self.name}-janitor-2").split()
+        names = ",".join(janitor_name(self.paths, number) for number in JANITORS)
+        return self.cluster.command("squeue", "-h", "-r", "-o", "%T", "-n", names).split()
 
     def _config(self, run: str) -> dict[str, object]:
         return dict(json.loads(self.paths.run(run).manifest.read_text())["config"])

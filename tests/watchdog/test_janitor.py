@@ -9,6 +9,7 @@ from orchestrator.store.errors import InputError
 from orchestrator.store.states import State
 from orchestrator.watchdog.janitor import check_place
 from orchestrator.watchdog.janitor_job import work
+from orchestrator.watchdog.look import janitor_name
 from orchestrator.watchdog.proposal import carry_out, propose
 from tests.watchdog.stand_in import Answer, Job
 from tests.watchdog.study import Study
@@ -18,8 +19,8 @@ def launch_with_janitor(study: Study, *seeds: int) -> tuple[str, ...]:
     return carry_out(propose(study.draft(*seeds), study.site), study.folder, janitor=True, sleep=study.clock.wait).told
 
 
-def janitors(study: Study, name: str = "g-janitor") -> list[Job]:
-    return [job for job in study.scheduler.jobs if job.request.token == name]
+def janitors(study: Study, number: int = 1) -> list[Job]:
+    return [job for job in study.scheduler.jobs if job.request.token == janitor_name(study.paths, number)]
 
 
 def begin(study: Study) -> None:
@@ -29,11 +30,11 @@ def begin(study: Study) -> None:
 
 def test_launch_puts_two_janitors_into_the_queue_that_ask_for_little(study: Study) -> None:
     told = launch_with_janitor(study, 1)
-    [first], [second] = janitors(study), janitors(study, "g-janitor-2")
+    [first], [second] = janitors(study), janitors(study, 2)
     assert told == (
-        f"g-janitor: is in the queue as job {first.id}",
-        f"g-janitor-2: is in the queue as job {second.id}",
-        "g-janitor looks after the grid every 10 minutes, until no run is open",
+        f"{first.request.token}: is in the queue as job {first.id}",
+        f"{second.request.token}: is in the queue as job {second.id}",
+        f"{first.request.token} looks after the grid every 10 minutes, until no run is open",
     )
     for number, job in enumerate((first, second), start=1):
         resources = job.request.resources
@@ -44,7 +45,9 @@ def test_launch_puts_two_janitors_into_the_queue_that_ask_for_little(study: Stud
 
 def test_second_launch_leaves_the_janitors_that_are_there(study: Study) -> None:
     launch_with_janitor(study, 1)
-    assert launch_with_janitor(study, 1, 2) == ("g-janitor looks after the grid every 10 minutes, until no run is open",)
+    assert launch_with_janitor(study, 1, 2) == (
+        f"{janitors(study)[0].request.token} looks after the grid every 10 minutes, until no run is open",
+    )
     assert len(janitors(study)) == 1
 
 
@@ -70,14 +73,14 @@ def test_janitor_takes_all_that_wait_out_of_the_queue_when_nothing_is_open(study
     begin(study)
     study.finish(1)
     assert not work(study.grid, study.site, 1)
-    assert study.scheduler.cancelled == [(janitors(study)[1].id, 0), (janitors(study, "g-janitor-2")[0].id, 0)]
+    assert study.scheduler.cancelled == [(janitors(study)[1].id, 0), (janitors(study, 2)[0].id, 0)]
 
 
 def test_watch_puts_back_a_janitor_that_is_gone(study: Study) -> None:
     launch_with_janitor(study, 1)
     study.scheduler.jobs.remove(janitors(study)[0])
     [sentence] = study.watch().told
-    assert sentence.startswith("g-janitor: is in the queue as job")
+    assert "-janitor: is in the queue as job" in sentence
     assert len(janitors(study)) == 1
     assert study.watch().told == ()
 
@@ -86,7 +89,7 @@ def test_janitor_that_slurm_could_not_start_is_put_back_by_the_other(study: Stud
     launch_with_janitor(study, 1)
     stuck = janitors(study)[0]
     study.scheduler.move(stuck, state=TaskState.WAITING, word="PENDING", reason="launch failed requeued held")
-    study.scheduler.move(janitors(study, "g-janitor-2")[0], state=TaskState.RUNNING)
+    study.scheduler.move(janitors(study, 2)[0], state=TaskState.RUNNING)
     work(study.grid, study.site, 2)
     assert study.scheduler.cancelled == [(stuck.id, 0)]
     assert [job.request.begin_in_s for job in janitors(study)] == [None, None]
@@ -104,7 +107,7 @@ def test_watch_does_not_put_it_back_when_nothing_is_open(study: Study) -> None:
 def test_runs_are_launched_and_looked_after_though_the_janitors_are_refused(study: Study) -> None:
     study.scheduler.before_act = lambda: _refuse_from_now_on(study)
     told = launch_with_janitor(study, 1)
-    assert "g-janitor: is not in the queue: the queue is closed." in told
+    assert any("-janitor: is not in the queue: the queue is closed." in sentence for sentence in told)
     assert study.states(1) == [State.QUEUED]
     study.scheduler.before_act, study.scheduler.on_submit = lambda: None, Answer.YES
     study.watch()
