@@ -23,7 +23,7 @@ MAY_IMPORT = {
     "results": {"store", "cluster", "grid", "worker"},
     "pruning": {"store", "cluster", "grid", "worker", "launch", "results"},
     "watchdog": {"store", "cluster", "grid", "worker", "launch", "results", "pruning"},
-    "doctor": {"store", "cluster", "launch", "watchdog.look"},
+    "doctor": {"store", "cluster", "launch", "worker.outcome", "watchdog.look"},
     "cli": {"store", "cluster", "grid", "worker", "launch", "results", "pruning", "watchdog", "doctor"},
     "starter": set(),
     "": {"store", "cluster", "grid", "worker", "launch", "results", "watchdog"},

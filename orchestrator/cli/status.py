@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import sys
 import time
 from collections import Counter
@@ -44,6 +45,13 @@ mrsweep status quickstart --advise    what finished runs needed of what they ask
 )
 
 
+def _a_number(_context: click.Context, _option: click.Parameter, value: float | None) -> float | None:
+    """Refuse nan, which is neither below nor above any bound."""
+    if value is not None and math.isnan(value):
+        raise click.BadParameter("it must be a number.")
+    return value
+
+
 @click.command("status", epilog=_EXAMPLES)
 @click.argument("grid", required=False)
 @runs_option
@@ -54,7 +62,12 @@ mrsweep status quickstart --advise    what finished runs needed of what they ask
 @click.option("--all", "show_all", is_flag=True, help=f"List every run, not only {LINES}.")
 @click.option("--watch", "live", is_flag=True, help="Refresh until every run has ended, or until Ctrl-C. Writes nothing.")
 @click.option("--advise", "advising", is_flag=True, help="Say which resources would do, from what finished runs used.")
-@click.option("--gpu-gb", type=click.FloatRange(min=0, min_open=True), help="Memory of one GPU [GB]: --advise then says how many runs fit.")
+@click.option(
+    "--gpu-gb",
+    type=click.FloatRange(0, 10_000, min_open=True),
+    callback=_a_number,
+    help="Memory of one GPU [GB]: --advise then says how many runs fit.",
+)
 def command(
     grid: str | None,
     *,

@@ -22,6 +22,7 @@ from orchestrator.store.errors import InputError, MrsweepError, SubmitUnknown
 from orchestrator.store.files import make_dir, read_json, write_atomic
 from orchestrator.store.layout import GridPaths
 from orchestrator.watchdog.look import open_site
+from orchestrator.worker.outcome import log_tail
 
 MODULE = "orchestrator.doctor.node"
 _SPARE_S = 10.0
@@ -122,7 +123,7 @@ def _never_came(one: _Probe, patience_s: float) -> Fact:
 
 def _last_line(paths: ProbePaths) -> str:
     for log in sorted(paths.dir.glob("logs/*")):
-        lines = log.read_bytes()[-_LOG_BYTES:].decode(errors="replace").split("\n")
+        lines = log_tail(log, _LOG_BYTES).split("\n")
         if said := [line.strip() for line in lines if line.strip()]:
             return said[-1][:300]
     return "there is none, so that the node may not see this folder. Choose a shared one with --runs DIR."
@@ -162,10 +163,15 @@ def _is_locked(path: Path) -> bool:
 
 def _end(scheduler: Scheduler, token: str) -> None:
     """Cancel the job where it has not ended, and give it a moment to let go of its log."""
-    for _ in range(10):
+    for look in range(10):
         row = _row(scheduler, token)
-        if row is None or row.state is TaskState.ENDED:
+        if row is not None and row.state is TaskState.ENDED:
             return
+        if row is None and look:  # asked twice: the job is not there
+            return
+        if row is None:
+            time.sleep(1)
+            continue
         try:
             scheduler.cancel([row])
         except MrsweepError:

@@ -107,7 +107,11 @@ def plan_tree(root: Path, *, by_size: bool = False, now: float | None = None, re
             for folder in family:
                 moves += _smaller(folders[folder], live, kept)
             continue
-        sessions = _sessions([folders[folder] for folder in family], root, live, read)
+        try:
+            sessions = _sessions([folders[folder] for folder in family], root, live, read)
+        except OSError as error:
+            kept.append(f"{family[0]}: {error.filename}: {error.strerror}; nothing there is moved")
+            continue
         for session in sessions:
             contents |= session.contents
         verdict = judge(sessions)
@@ -127,19 +131,34 @@ def check_tree(root: Path) -> None:
 def find_files(root: Path, kept: list[str]) -> dict[str, list[EventFile]]:
     """Return folder → its event files, outer folders first. Links are not followed, and what belongs to others is told and left."""
     found: dict[str, list[EventFile]] = {}
-    for place, inner, names, descriptor in os.fwalk(root, onerror=lambda error: kept.append(f"{error.filename}: {error.strerror}")):
-        inner.sort()
-        folder = PurePosixPath(place).relative_to(root)
-        for name in sorted(name for name in names if MARK in name):
-            status = os.stat(name, dir_fd=descriptor, follow_symlinks=False)
-            if not stat.S_ISREG(status.st_mode):
-                continue
-            if status.st_uid != os.getuid():
-                kept.append(f"{folder / name}: belongs to user {status.st_uid} and is left alone")
-                continue
-            file = EventFile(place=str(folder / name), size=status.st_size, changed_at=status.st_mtime)
-            found.setdefault(str(folder), []).append(file)
+    waiting = [os.fspath(root)]  # a list: os.fwalk calls itself, and a tree may be a thousand folders deep
+    while waiting:
+        try:
+            with os.scandir(waiting.pop()) as entries:
+                listed = sorted(entries, key=lambda entry: entry.name)
+        except OSError as error:
+            kept.append(f"{error.filename}: {error.strerror}")
+            continue
+        waiting += [entry.path for entry in listed if entry.is_dir(follow_symlinks=False)]
+        files = (_event_file(entry, root, kept) for entry in listed if MARK in entry.name)
+        for file in filter(None, files):
+            found.setdefault(str(PurePosixPath(file.place).parent), []).append(file)
     return dict(sorted(found.items(), key=lambda pair: (len(PurePosixPath(pair[0]).parts), pair[0])))
+
+
+def _event_file(entry: os.DirEntry[str], root: Path, kept: list[str]) -> EventFile | None:
+    """Return an event file of ours; None for what is none, has gone meanwhile, or belongs to somebody else, which is told."""
+    place = PurePosixPath(entry.path).relative_to(root)
+    try:
+        status = entry.stat(follow_symlinks=False)
+    except FileNotFoundError:
+        return None
+    if not stat.S_ISREG(status.st_mode):
+        return None
+    if status.st_uid != os.getuid():
+        kept.append(f"{place}: belongs to user {status.st_uid} and is left alone")
+        return None
+    return EventFile(place=str(place), size=status.st_size, changed_at=status.st_mtime)
 
 
 def families(folders: Mapping[str, Sequence[EventFile]]) -> list[list[str]]:

@@ -127,8 +127,14 @@ def estimate_left_min(pairs: Iterable[Pair], slots: int, now: float) -> float | 
     if not done or not (waiting or running):
         return None
     typical = median(done)
-    left = sum(max(0.0, typical - (now - record.since) / 60) for record in running) + typical * waiting
+    left = sum(max(0.0, typical - (now - _began(record)) / 60) for record in running) + typical * waiting
     return left / max(1, min(slots, waiting + len(running)))
+
+
+def _began(record: Record) -> float:
+    """Return when the computing attempt of a run began; a run that was silent for a while has a later state."""
+    attempt = record.current
+    return attempt.started_at if attempt is not None and attempt.started_at is not None else record.since
 
 
 def _line(manifest: Manifest, record: Record, latest: Latest | None, objective: Objective | None, wait: Wait | None, now: float) -> Line:

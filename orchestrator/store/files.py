@@ -206,22 +206,6 @@ def read_json(path: Path, kind: type[T]) -> T | None:
         return None
 
 
-def move_into(source: Path, folder: Path) -> Path:
-    """Move a file or folder of ours into `folder`, which is made; refuse links and what is not ours."""
-    status = source.lstat()
-    if source.is_symlink():
-        raise StoreError(f"{source}: is a symbolic link and is left alone. Move what it points to by hand.")
-    if status.st_uid != os.getuid():
-        raise StoreError(f"{source}: belongs to user {status.st_uid} and is left alone.")
-    make_dir(folder)
-    target = folder / source.name
-    check_point("rename", target)
-    os.rename(source, target)
-    fsync_dir(folder)
-    fsync_dir(source.parent)
-    return target
-
-
 def publish_dir(source: Path, target: Path) -> None:
     """Give a prepared folder its name; OSError when `target` exists, and over NFS also when the rename happened."""
     check_point("rename", target)
@@ -316,13 +300,13 @@ def remove_below(root: Path, path: PurePath) -> list[str]:
 
 
 def _remove(folder: int, name: str, path: Path, left: list[str]) -> None:
-    status = os.stat(name, dir_fd=folder, follow_symlinks=False)
-    if status.st_uid != os.getuid():
-        left.append(f"{path}: belongs to user {status.st_uid} and is left alone")
-        return
-    is_folder = stat.S_ISDIR(status.st_mode)
     before = len(left)
     try:
+        status = os.stat(name, dir_fd=folder, follow_symlinks=False)
+        if status.st_uid != os.getuid():
+            left.append(f"{path}: belongs to user {status.st_uid} and is left alone")
+            return
+        is_folder = stat.S_ISDIR(status.st_mode)
         if is_folder:
             _remove_content(folder, name, path, left)
         if len(left) == before:

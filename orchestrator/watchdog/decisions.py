@@ -16,7 +16,7 @@ from orchestrator.store.records import Records
 from orchestrator.store.states import BAD_ENDS, State
 from orchestrator.watchdog.answers import Action, Policy, read_answers
 from orchestrator.watchdog.look import Site
-from orchestrator.watchdog.policy import BadEnd, Bounds, Decision, GivenUp, decide, peaks
+from orchestrator.watchdog.policy import BadEnd, Bounds, Decision, GivenUp, decide, is_listed, peaks
 
 GIVEN_UP = "given up: "
 """Begins the reason of a run whose budget is spent."""
@@ -60,7 +60,8 @@ def decide_all(manifests: Mapping[str, Manifest], records: Records, snapshot: Sn
 
 def _case(manifest: Manifest, records: Records, known: Mapping[Resources, float]) -> BadEnd:
     asked, peak_gb = last_resources(manifest, records), known.get(manifest.resources, 0.0)
-    return BadEnd(record=records.get(manifest.id), manifest=manifest, asked=asked, peak_gb=peak_gb)
+    record = records.get(manifest.id)
+    return BadEnd(record=record, manifest=manifest, asked=asked, peak_gb=peak_gb, listed=is_listed(record, records))
 
 
 def decisions_of(grid: OpenGrid, site: Site, records: Records, snapshot: Snapshot, limits: Limits | None) -> Decisions:

@@ -65,6 +65,8 @@ class BadEnd(msgspec.Struct, frozen=True, kw_only=True):
     """What the newest attempt asked for."""
     peak_gb: float = 0.0
     """Largest memory of finished runs of the same resources [GB]."""
+    listed: bool = False
+    """The tasks it was submitted with take their runs from a list."""
 
 
 def decide(case: BadEnd, policy: Policy, snapshot: Snapshot, bounds: Bounds) -> Decision | GivenUp | None:
@@ -75,7 +77,7 @@ def decide(case: BadEnd, policy: Policy, snapshot: Snapshot, bounds: Bounds) -> 
     record = case.record
     if record.state not in BAD_ENDS or record.cause is None:
         return None
-    if record.state is State.INTERRUPTED and (not snapshot.queue_ok or may_go_on(record, snapshot)):
+    if record.state is State.INTERRUPTED and (not snapshot.queue_ok or may_go_on(record, snapshot, listed=case.listed)):
         return None
     answer = policy.answer(record.cause)
     if answer.action is Action.KEEP:
@@ -205,13 +207,23 @@ def held_runs(records: Records, snapshot: Snapshot) -> set[str]:
     """
     again = (record for record in records.runs.values() if record.attempt and record.state in (State.INTERRUPTED, State.PLANNED))
     paused = {record.id for record in records.runs.values() if records.paused is not None and record.state is State.HELD}
-    return paused | {record.id for record in again if not snapshot.queue_ok or may_go_on(record, snapshot)}
+    return paused | {
+        record.id for record in again if not snapshot.queue_ok or may_go_on(record, snapshot, listed=is_listed(record, records))
+    }
 
 
-def may_go_on(record: Record, snapshot: Snapshot) -> bool:
-    """Say whether the scheduler still holds the task that computed the run."""
+def is_listed(record: Record, records: Records) -> bool:
+    """Say whether the tasks that a run was submitted with last take their runs from a list."""
+    submission = records.submissions.get(record.token)
+    return submission is not None and submission.listed
+
+
+def may_go_on(record: Record, snapshot: Snapshot, *, listed: bool) -> bool:
+    """Say whether the scheduler still holds the task that computed the run, or of a list any that may yet do so."""
     attempt = record.current
     started = attempt is not None and attempt.number == record.attempt
+    if listed and not started:
+        return any(row.state is not TaskState.ENDED for row in snapshot.tasks.get(record.token, {}).values())
     token, index = (attempt.token, attempt.index) if attempt and started else (record.token, record.index)
     row = snapshot.task(token, index)
     return row is not None and row.state is not TaskState.ENDED

@@ -8,6 +8,8 @@ from pathlib import PurePath
 from typing import NamedTuple
 
 SIGNATURE_LENGTH = 300
+TEXT_LENGTH = 2000
+"""Characters of a message that are looked at."""
 
 _LIBRARY = r"site-packages|dist-packages|[/\\]lib\d*[/\\]python\d|^<|\.p(yx|xd|xi)$"
 _CHANGING = (
@@ -38,7 +40,7 @@ def signature(kind: str, frames: Sequence[Frame], text: str) -> str:
     """Return the signature of an exception: `kind` is its type, `frames` go from the outermost to the innermost."""
     place = innermost(frames)
     where = f"{PurePath(place.file).name}:{place.function}" if place else ""
-    return f"{kind} {where} {without_numbers(text)}"[:SIGNATURE_LENGTH]
+    return f"{kind} {where} {without_numbers(text[:TEXT_LENGTH])}"[:SIGNATURE_LENGTH]
 
 
 def innermost(frames: Sequence[Frame]) -> Frame | None:

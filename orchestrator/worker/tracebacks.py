@@ -60,8 +60,10 @@ def numbered(lines: Sequence[str]) -> list[Line]:
 
 def raised_in(lines: Sequence[Line]) -> list[Raised]:
     """Return all exceptions whose tracebacks the lines hold, in the order of their ends."""
-    ranks = dict.fromkeys(line.rank for line in lines)
-    found = [raised for rank in ranks for raised in _of_one([line for line in lines if line.rank == rank])]
+    by_rank: dict[str, list[Line]] = {}
+    for line in lines:
+        by_rank.setdefault(line.rank, []).append(line)
+    found = [raised for one in by_rank.values() for raised in _of_one(one)]
     return sorted(found, key=lambda raised: raised.last)
 
 

@@ -5,13 +5,20 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+from click.testing import CliRunner
 
+from orchestrator.cli import requeue
 from orchestrator.cli.changes import check_by_schema, read_changes
+from orchestrator.cli.options import Target
 from orchestrator.grid.manifest import Manifest
 from orchestrator.grid.spec import Spec, read_spec
 from orchestrator.store.errors import SelectionError
 from orchestrator.store.records import Record, Records
+from orchestrator.store.states import Cause, State
 from tests.cli.conftest import Project
+from tests.watchdog.study import Study
+from tests.watchdog.study import clock as clock
+from tests.watchdog.study import study as study
 
 RUN = f"{1:016x}"
 LISTED = "config: {x: 1, train: {micro_batch: 4, amp: false, workers: auto}}\nruntime: [train]"
@@ -112,3 +119,21 @@ def test_a_changed_runtime_key_reaches_the_next_attempt_under_the_same_id(projec
     project.watch()
     (after,) = project.lines().values()
     assert (after["id"], after["state"], after["objective"]) == (line["id"], "completed", 2)
+
+
+@pytest.mark.parametrize("limit", [[], ["--limit", "1"]])
+def test_only_the_runs_that_were_shown_are_submitted(study: Study, monkeypatch: pytest.MonkeyPatch, limit: list[str]) -> None:
+    study.launch(1, 2, 3)
+    study.end(2, state=State.FAILED, cause=Cause.ERROR)
+    study.watch()
+    asked = list[str]()
+
+    def confirm(text: str, *, yes: bool) -> None:
+        asked.append(text)
+        study.end(1, 3, state=State.FAILED, cause=Cause.ERROR)  # while the question stands
+
+    monkeypatch.setattr(Target, "open", lambda target: (study.grid, study.site))
+    monkeypatch.setattr(requeue, "confirm", confirm)
+    done = CliRunner().invoke(requeue.command, ["g", "--state", "failed", "--code", "same", *limit])
+    assert (done.exit_code, asked) == (0, ["Submit 1 run?"])
+    assert study.states(1, 2, 3) == [State.FAILED, State.QUEUED, State.FAILED]

@@ -31,6 +31,13 @@ def test_blanks_and_backslashes_in_a_mount_point_are_read():
     assert read_mounts(ODD)[0].point == "/my 'own'\tdisk\\"
 
 
+@pytest.mark.parametrize("odd", ["\x0c", "\x0b", "\x1c", "\x85", "\xa0", "\u2028", "\r", "'\""])
+def test_a_mount_point_of_somebody_else_with_an_odd_character_hides_no_other(odd):
+    mounts = read_mounts(f"a / ext4 rw 0 0\nx@h:/ /home/eve/a{odd}b fuse.sshfs rw 0 0\n{NFS}\n")
+    assert [mount.point for mount in mounts] == ["/", f"/home/eve/a{odd}b", "/home"]
+    assert mount_of("/home/me/runs", mounts).kind == "nfs4"
+
+
 def test_a_usual_nfs_mount_works():
     found = judged(NFS)
     assert (verdicts(found), found["locks"].value) == ({}, "hold between machines; grids need none")

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+import subprocess
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -130,6 +131,22 @@ def tree(folder: Path, *, without: tuple[str, ...] = ("ledger",)) -> dict[str, b
             path = Path(place) / name
             found[str(path.relative_to(folder))] = os.fsencode(os.readlink(path)) if path.is_symlink() else path.read_bytes()
     return found
+
+
+@pytest.fixture
+def make_deep(tmp_path: Path) -> Iterator[Callable[[Path], None]]:
+    """Makes folders below a folder, deeper than a function may call itself; pytest's own clean-up could not delete them."""
+    yield _make_deep
+    subprocess.run(["rm", "-rf", *tmp_path.iterdir()], check=True)
+
+
+def _make_deep(folder: Path) -> None:
+    inner = os.open(folder, os.O_RDONLY)
+    for _ in range(1500):
+        os.mkdir("d", dir_fd=inner)
+        outer, inner = inner, os.open("d", os.O_RDONLY, dir_fd=inner)
+        os.close(outer)
+    os.close(inner)
 
 
 def kill_at(patch: pytest.MonkeyPatch, turn: int) -> None:

@@ -9,9 +9,12 @@ import pytest
 
 from orchestrator.grid.manifest import Need
 from orchestrator.launch.opened import OpenGrid
-from orchestrator.pruning.duplicates import Duplicate, find_duplicates
+from orchestrator.pruning import duplicates
+from orchestrator.pruning.duplicates import Duplicate, find_duplicates, still_kept
 from orchestrator.store.events import Adopted, Changed
+from orchestrator.store.layout import GridPaths
 from orchestrator.store.ledger import read_records, take_pen
+from orchestrator.store.records import Records
 from orchestrator.store.states import State
 from tests.pruning.shelf import Shelf
 from tests.pruning.shelf import shelf as shelf
@@ -140,3 +143,18 @@ def test_grid_that_cannot_be_read_is_passed_over(shelf: Shelf, caplog: pytest.Lo
     broken.paths.manifest.write_text("not json\nnot json\n\n")
     assert [duplicate.other_grid for duplicate in found(ours)] == ["c"]
     assert "grid b is passed over" in caplog.text
+
+
+def test_other_grid_is_read_once_however_many_runs_it_holds_again(shelf: Shelf, monkeypatch: pytest.MonkeyPatch) -> None:
+    ours, theirs = (shelf.grid(name, *({"x": number} for number in range(5))) for name in ("a", "b"))
+    complete(shelf, ours, theirs)
+    twins, read = found(ours), list[str]()
+
+    def read_and_count(paths: GridPaths) -> Records:
+        read.append(paths.name)
+        return read_records(paths)
+
+    monkeypatch.setattr(duplicates, "read_records", read_and_count)
+    shutil.rmtree(theirs.paths.run(twins[0].run).dir)
+    assert still_kept(ours, twins) == {twin.run for twin in twins[1:]}
+    assert (len(twins), read) == (5, ["b"])

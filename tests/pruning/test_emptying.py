@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -10,14 +11,16 @@ import pytest
 from orchestrator.launch.opened import OpenGrid
 from orchestrator.pruning.carry_out import carry_back, plan_return
 from orchestrator.pruning.emptying import empty, plan_emptying
+from orchestrator.pruning.plan import Kind, Wanted, plan_prune, weigh
 from orchestrator.pruning.runs import prune, restore
 from orchestrator.pruning.trash import Item, held, throw
 from orchestrator.results.select import Selection
 from orchestrator.store import files
 from orchestrator.store.errors import StoreError
 from orchestrator.store.ledger import take_pen
-from orchestrator.store.states import State
+from orchestrator.store.states import Cause, State
 from tests.pruning.shelf import QUIET, Killed, Shelf, kill_at, tree
+from tests.pruning.shelf import make_deep as make_deep
 from tests.pruning.shelf import shelf as shelf
 
 
@@ -99,6 +102,47 @@ def test_kill_in_the_middle_leaves_nothing_that_is_half_restored(grid: OpenGrid,
     assert turn > 5
     assert not os.path.lexists(grid.paths.condemned)
     assert in_trash(grid) == (False, True)
+
+
+def brought_back(grid: OpenGrid, run: str, at: float, patch: pytest.MonkeyPatch, turn: int = 1000) -> bool:
+    """Restore a run; says whether it lived beyond so many operations."""
+    with take_pen(grid.paths, clock=lambda: at, lease_s=0.0) as pen, patch.context() as inner:
+        kill_at(inner, turn)
+        try:
+            return restore(pen, [run], by="ada") == []
+        except Killed:
+            return False
+
+
+def test_run_whose_restore_was_killed_at_any_operation_is_not_deleted(grid: OpenGrid, monkeypatch: pytest.MonkeyPatch) -> None:
+    run = next(iter(grid.manifests))
+    before = tree(grid.paths.trash / run)
+    for turn in range(1, 100):  # before the first operation nothing has begun
+        month = 1000.0 * turn
+        done = brought_back(grid, run, month + 500, monkeypatch, turn)
+        with take_pen(grid.paths, clock=lambda now=month + 600: now, lease_s=0.0) as pen:
+            assert prune(pen, grid, {}, QUIET, by="policy") == []  # what was cut off goes back to the trash
+        assert emptied(grid, month + 499) == []
+        is_back = grid.paths.run(run).dir.exists()
+        assert tree(grid.paths.run(run).dir if is_back else grid.paths.trash / run) == before
+        if done:
+            break
+        assert is_back or brought_back(grid, run, month + 700, monkeypatch)
+        with take_pen(grid.paths, clock=lambda now=month + 1000: now, lease_s=0.0) as pen:
+            assert prune(pen, grid, {run: "failed"}, QUIET, by="ada") == []
+    assert turn > 3
+
+
+def test_run_with_a_very_deep_folder_is_weighed_and_pruned(shelf: Shelf, make_deep: Callable[[Path], None]) -> None:
+    grid = shelf.grid("deep", {"x": 1})
+    [run] = grid.manifests
+    make_deep(shelf.attempt(grid, run, State.FAILED, cause=Cause.ERROR).dir)
+    wanted = Wanted(kinds=frozenset({Kind.ABORTED}))
+    assert weigh(plan_prune(shelf.scene(grid), wanted), grid).sizes[Kind.ABORTED].files == 3
+    with take_pen(grid.paths, clock=lambda: 100.0) as pen:
+        assert prune(pen, grid, {run: "failed"}, QUIET, by="ada") == []
+    [old] = plan_emptying(grid.paths, before=100.0).old
+    assert (old.is_run, old.size.files) == (True, 3)
 
 
 def test_what_could_not_be_deleted_is_told_and_tried_again(grid: OpenGrid, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -14,7 +14,7 @@ from tensorboard.compat.proto.summary_pb2 import Summary
 from tensorboard.summary.writer.event_file_writer import EventFileWriter
 
 from orchestrator.pruning import event_trees
-from orchestrator.pruning.event_files import read_event_file
+from orchestrator.pruning.event_files import Content, read_event_file
 from orchestrator.pruning.event_trees import TreePlan, clean_tree, cleaned, families, find_files, plan_tree, restore_tree
 from orchestrator.pruning.trash import is_unsettled
 from orchestrator.store.errors import Busy, StoreError
@@ -230,6 +230,22 @@ def test_file_of_another_user_is_left_and_told(log: Log) -> None:
     os.chown(theirs, 12345, -1)
     plan = plan_tree(log.root)
     assert plan.moves == () and "belongs to user 12345" in plan.kept[0]
+
+
+def test_file_that_cannot_be_read_keeps_its_folder_as_it_is_and_no_other(log: Log) -> None:
+    secret, aborted = log.write("run", 1), log.write("other", 1)
+    log.write("run", 1, 2)
+    log.write("other", 1, 2)
+
+    def read(path: Path) -> Content:
+        if path == secret:
+            raise PermissionError(13, "Permission denied", str(path))
+        return read_event_file(path)
+
+    plan = plan_tree(log.root, read=read)
+    assert moved(log, plan) == [aborted]
+    [told] = plan.kept
+    assert str(secret) in told and "Permission denied; nothing there is moved" in told
 
 
 def test_what_lies_in_the_trash_is_no_run_for_tensorboard_nor_for_the_next_cleaning(log: Log) -> None:

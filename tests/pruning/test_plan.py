@@ -346,3 +346,41 @@ def test_no_link_is_followed_wherever_it_lies(shelf: Shelf, grid: OpenGrid, link
     if link in ("run", "two digits", "trash"):
         assert shelf.record(grid, ids(grid)[0]).state is State.COMPLETED
     assert [tree(folder) for folder in guarded] == before
+
+
+def test_restore_by_state_means_the_state_that_a_pruned_run_had(shelf: Shelf, grid: OpenGrid) -> None:
+    act(shelf, grid, Wanted(selection=Selection(states=(State.COMPLETED, State.CANCELLED))))
+    back = plan_return(OpenGrid(grid.paths), read_records(grid.paths), Selection(states=(State.CANCELLED,)))
+    assert (back.runs, back.parts) == ((ids(grid)[2],), ())
+    by_trash = plan_return(OpenGrid(grid.paths), read_records(grid.paths), Selection(states=(State.FAILED,)))
+    assert by_trash.runs == ()
+
+
+def test_limit_of_a_restore_counts_runs_whole_or_in_parts(shelf: Shelf, grid: OpenGrid) -> None:
+    act(shelf, grid, Wanted(kinds=frozenset({Kind.CHECKPOINT})))  # of runs 0 and 1
+    act(shelf, grid, Wanted(selection=Selection(states=(State.CANCELLED,))))  # run 2
+    for limit in (1, 2, 3):
+        back = plan_return(OpenGrid(grid.paths), read_records(grid.paths), Selection(limit=limit))
+        assert {*back.runs, *(item.run for item in back.parts)} == set(ids(grid)[:limit])
+
+
+def test_run_whose_adopter_was_pruned_is_free(shelf: Shelf, grid: OpenGrid) -> None:
+    other = shelf.grid("c", {"x": 0})
+    with take_pen(other.paths) as pen:
+        pen.write(Adopted(at=1.0, run=ids(grid)[0], grid="a", attempt="attempt-3"))
+        pen.write(Changed(at=2.0, run=ids(grid)[0], state=State.PRUNED))
+    moved = act(shelf, grid, Wanted(selection=Selection(states=(State.COMPLETED,))))
+    assert (moved.runs, moved.refused) == ((ids(grid)[0],), ())
+
+
+def test_checkpoint_of_the_best_step_stays_under_any_name(shelf: Shelf) -> None:
+    grid = shelf.grid("g", {"x": 1})
+    [run] = grid.manifests
+    saved = {f"checkpoint/epoch={step}.ckpt": b"1" for step in (3, 6, 9)}
+    folder = shelf.attempt(grid, run, State.COMPLETED, written=saved).checkpoint
+    for step in (3, 6, 9):
+        os.utime(folder / f"epoch={step}.ckpt", (step, step))
+    scene = shelf.scene(grid)
+    scene.records.runs[run] = msgspec.structs.replace(scene.records.get(run), best=0.9, best_step=3)
+    plan = plan_prune(scene, Wanted(kinds=frozenset({Kind.CHECKPOINT})))
+    assert [item.place.name for item in plan.parts] == ["epoch=6.ckpt"]

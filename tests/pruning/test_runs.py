@@ -16,15 +16,18 @@ from orchestrator.cli.prune import command
 from orchestrator.cluster.scheduler import Snapshot, TaskRow, TaskState
 from orchestrator.launch.opened import OpenGrid
 from orchestrator.pruning.runs import prune, restore
+from orchestrator.results.failures import group_failures
 from orchestrator.store import files
 from orchestrator.store.events import Adopted, Applied, Changed, Ended, Intent, Started, Submitted
 from orchestrator.store.layout import GridPaths
 from orchestrator.store.ledger import read_records, take_pen
-from orchestrator.store.states import State
+from orchestrator.store.records import Record
+from orchestrator.store.states import Cause, State
+from tests.pruning.shelf import QUIET, Shelf
+from tests.pruning.shelf import shelf as shelf
 from tests.watchdog.study import Study
 
 RUN = "0123456789abcdef"
-QUIET = Snapshot(taken_at=9.0, queue_ok=True, accounting_ok=True, tasks={})
 
 
 @pytest.fixture
@@ -37,7 +40,7 @@ def grid(tmp_path: Path) -> OpenGrid:
             Intent(at=1.0, token="t1", runs=((RUN, 1),), tasks=1, max_parallel=1),
             Submitted(at=2.0, token="t1", job_id="7"),
             Started(at=3.0, run=RUN, attempt=1, token="t1", index=0, host="n1"),
-            Ended(at=4.0, run=RUN, attempt=1, state=State.FAILED),
+            Ended(at=4.0, run=RUN, attempt=1, state=State.FAILED, cause=Cause.ERROR, message="ValueError: 3 > 2", signature="f.py:g"),
         )
     (paths.dir / "manifest.jsonl").touch()
     paths.run(RUN).attempt(1).dir.mkdir(parents=True)
@@ -49,8 +52,17 @@ def pruned(grid: OpenGrid, snapshot: Snapshot = QUIET) -> list[str]:
         return prune(pen, grid, {RUN: "by hand"}, snapshot, by="me")
 
 
+def record(grid: OpenGrid) -> Record:
+    return read_records(grid.paths).get(RUN)
+
+
 def state(grid: OpenGrid) -> State:
-    return read_records(grid.paths).get(RUN).state
+    return record(grid).state
+
+
+def brought_back(grid: OpenGrid) -> list[str]:
+    with take_pen(grid.paths) as pen:
+        return restore(pen, [RUN], by="me")
 
 
 def folders(grid: OpenGrid) -> tuple[bool, bool]:
@@ -58,12 +70,54 @@ def folders(grid: OpenGrid) -> tuple[bool, bool]:
     return grid.paths.run(RUN).dir.exists(), (grid.paths.trash / RUN).exists()
 
 
+def what_it_was(grid: OpenGrid) -> tuple[object, ...]:
+    one = record(grid)
+    return one.state, one.cause, one.reason, dict(one.tally), one.signature, one.attempt, one.attempts
+
+
 def test_run_moves_to_the_trash_and_back(grid: OpenGrid) -> None:
-    assert pruned(grid) == []
-    assert (state(grid), folders(grid)) == (State.PRUNED, (False, True))
+    before = what_it_was(grid)
+    assert before[:5] == (State.FAILED, Cause.ERROR, "ValueError: 3 > 2", {Cause.ERROR: 1}, "f.py:g")
+    for _ in range(2):  # neither way adds to the tally
+        assert pruned(grid) == []
+        assert (state(grid), folders(grid)) == (State.PRUNED, (False, True))
+        assert brought_back(grid) == []
+        assert (what_it_was(grid), folders(grid)) == (before, (True, False))
+
+
+def test_restored_run_belongs_to_the_group_of_failures_that_it_was_in(grid: OpenGrid) -> None:
+    before = group_failures([record(grid)])
+    assert (pruned(grid), brought_back(grid)) == ([], [])
+    assert group_failures([record(grid)]) == before
+    assert before[0].message == "ValueError: 3 > 2"
+
+
+@pytest.mark.parametrize("is_adopted", [True, False], ids=["adopted", "never launched"])
+def test_run_without_a_folder_of_its_own_is_pruned_and_restored(shelf: Shelf, is_adopted: bool) -> None:
+    grid = shelf.grid("g", {"x": 1})
+    [run] = grid.manifests
     with take_pen(grid.paths) as pen:
-        assert restore(pen, [RUN], by="me") == []
-    assert (state(grid), folders(grid)) == (State.FAILED, (True, False))
+        pen.write(*([Adopted(at=5.0, run=run, grid="other", attempt="attempt-1")] if is_adopted else []))
+        before = pen.records.get(run)
+        assert prune(pen, grid, {run: "by hand"}, QUIET, by="me") == []
+        assert pen.records.get(run).state is State.PRUNED
+        assert restore(pen, [run], by="me") == []
+        after = pen.records.get(run)
+    assert (after.state, after.adopted_from) == (before.state, before.adopted_from)
+
+
+def test_run_that_the_policy_pruned_and_a_person_restored_is_not_pruned_again(study: Study) -> None:
+    study.more = ["policy: {error: prune}"]
+    study.launch(1)
+    study.end(1, state=State.FAILED, cause=Cause.ERROR)
+    study.scheduler.move(study.job_of(1), 0, state=TaskState.ENDED, word="COMPLETED")
+    study.watch()
+    assert study.states(1) == [State.PRUNED]
+    with study.pen() as pen:
+        assert restore(pen, [study.manifest(1).id], by="me") == []
+    study.clock.wait(1000)
+    study.watch()
+    assert study.states(1) == [State.FAILED]
 
 
 def test_prune_that_was_cut_off_before_the_move_is_finished_by_the_next(grid: OpenGrid, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 from orchestrator.pruning.sizes import measure, told_bytes
+from tests.pruning.shelf import make_deep as make_deep
 
 
 def test_links_count_as_themselves_and_a_file_of_two_names_once(tmp_path: Path) -> None:
@@ -22,6 +24,15 @@ def test_links_count_as_themselves_and_a_file_of_two_names_once(tmp_path: Path) 
     assert size.files == 3  # the file, and two links
     assert 100_000 <= size.bytes < 200_000
     assert measure(folder / "loop").files == 1
+
+
+def test_very_deep_tree_is_measured(tmp_path: Path, make_deep: Callable[[Path], None]) -> None:
+    folder = tmp_path / "deep"
+    folder.mkdir()
+    (folder / "file").write_bytes(b"x" * 100_000)
+    make_deep(folder)
+    size = measure(folder)
+    assert (size.files, size.bytes >= 100_000) == (1, True)
 
 
 def test_what_is_not_there_takes_nothing(tmp_path: Path) -> None:

@@ -119,6 +119,16 @@ def test_a_run_that_computes_longer_than_all_others_counts() -> None:
     assert changes(only([*several(), run(9, begun, state=State.RUNNING)]))["time_min"] == "240 -> 165"
 
 
+def test_a_run_that_waits_again_computes_no_longer() -> None:
+    ended = Attempt(number=1, state=State.INTERRUPTED, cause=Cause.PREEMPTED, started_at=NOW - 60 * 200, ended_at=NOW - 60 * 190)
+    assert changes(only([*several(), run(9, ended, state=State.QUEUED)]))["time_min"] == "240 -> 90"  # 1.25 x 71
+
+
+@pytest.mark.parametrize("gpu_gb", [80.0, 10_000.0, float("inf")])
+def test_no_more_than_four_runs_are_advised_to_share_a_gpu(gpu_gb: float) -> None:
+    assert changes(only(several(gpu_gb=2.0, mem_gb=1.0), gpu_gb=gpu_gb))["pack"].endswith("{per_gpu: 4, per_task: 4}")
+
+
 def test_runs_share_a_gpu_where_its_memory_and_the_hosts_hold_them() -> None:
     advice = only(several(gpu_gb=12.6), gpu_gb=40)
     assert changes(advice)["pack"] == "{per_gpu: 1, per_task: 1} -> {per_gpu: 2, per_task: 2}"  # 40 / 15.75 = 2.5; 32 / 12 = 2.7

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import pytest
+
 from orchestrator.cluster.scheduler import Snapshot, TaskRow, TaskState
 from orchestrator.grid.manifest import Manifest
 from orchestrator.grid.objective import Objective
 from orchestrator.results.metrics import Latest
-from orchestrator.results.overview import Overview, Pair, make_overview, most_telling
+from orchestrator.results.overview import Overview, Pair, estimate_left_min, make_overview, most_telling
 from orchestrator.results.waiting import Surroundings
 from orchestrator.store.events import Paused
 from orchestrator.store.records import Attempt, Record, Records
@@ -72,3 +74,36 @@ def test_orphans_are_counted_among_the_selected_runs() -> None:
     picture = overview(pair(1, State.COMPLETED), pair(2, State.PLANNED), orphans={f"{2:016x}", f"{3:016x}"})
     assert picture.orphans == 1
     assert picture.waits == ()
+
+
+HOUR_LONG = pair(1, State.COMPLETED, attempts=(Attempt(number=1, state=State.COMPLETED, runtime_s=3600.0),))
+
+
+def computing(number: int, state: State, begun_min: float, since_min: float) -> Pair:
+    """Return a run whose attempt began at a minute, and that has been in its state since another."""
+    attempt = Attempt(number=1, started_at=60 * begun_min)
+    return pair(number, state, attempt=1, attempts=(attempt,), since=60 * since_min)
+
+
+LEFT = [
+    # (runs, slots, minutes left at minute 100, where a run takes 60)
+    ([], 1, None),
+    ([computing(2, State.RUNNING, 100, 100)], 1, 60),
+    ([computing(2, State.RUNNING, 45, 45)], 1, 5),  # 60 - 55
+    ([computing(2, State.RUNNING, 45, 95)], 1, 5),  # it was silent for a while: its state is new, its attempt is not
+    ([computing(2, State.STALLED, 45, 95)], 1, 5),
+    ([computing(2, State.RUNNING, 10, 10)], 1, 0),  # it takes longer than the others
+    ([computing(2, State.RUNNING, 45, 45), pair(3, State.QUEUED)], 1, 65),
+    ([computing(2, State.RUNNING, 45, 45), pair(3, State.QUEUED)], 2, 32.5),  # (5 + 60) / 2
+    ([pair(3, State.INTERRUPTED, since=0.0), pair(4, State.PLANNED)], 9, 60),  # 120 / 2: no more slots than runs
+    ([pair(3, State.FAILED), pair(4, State.HELD)], 1, None),
+]
+
+
+@pytest.mark.parametrize(("others", "slots", "left"), LEFT)
+def test_time_left_counts_from_where_an_attempt_began(others: list[Pair], slots: int, left: float | None) -> None:
+    assert estimate_left_min([HOUR_LONG, *others], slots, now=6000.0) == left
+
+
+def test_nothing_is_estimated_before_a_run_has_completed() -> None:
+    assert estimate_left_min([computing(2, State.RUNNING, 45, 45)], 1, now=6000.0) is None

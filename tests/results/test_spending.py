@@ -6,7 +6,7 @@ import pytest
 
 from orchestrator.cluster.resources import Resources
 from orchestrator.grid.manifest import Manifest
-from orchestrator.results.cost import Cost
+from orchestrator.results.cost import Cost, limit_of
 from orchestrator.results.spending import Spending, add_up
 from orchestrator.store.events import Intent
 from orchestrator.store.records import Attempt, Record, Records, SubmissionRecord
@@ -78,6 +78,19 @@ def test_what_an_attempt_held_is_what_its_submission_asked_for_and_shared_gpus_c
     attempt = Attempt(number=1, token="t", state=State.COMPLETED, ended_at=1.0, runtime_s=3 * HOUR)
     spent = spend(State.COMPLETED, attempt, submissions={"t": submission})
     assert spent.useful == Cost(gpu_hours=3.0, core_hours=3.0)  # 2 GPUs x 3 h / 2 runs; 1 core x 3 h
+
+
+def test_resources_are_those_of_each_node() -> None:
+    intent = Intent(at=0.0, token="t", runs=(), tasks=1, max_parallel=2, at_a_time=2, resources={"gpus": 4, "cpus": 3, "nodes": 2})
+    submission = SubmissionRecord(**{name: getattr(intent, name) for name in intent.__struct_fields__})
+    attempt = Attempt(number=1, token="t", state=State.COMPLETED, ended_at=1.0, runtime_s=5 * HOUR)
+    spent = spend(State.COMPLETED, attempt, submissions={"t": submission})
+    assert spent.useful == Cost(gpu_hours=20.0, core_hours=30.0)  # 2 nodes x 4 GPUs x 5 h / 2 runs; 2 nodes x 3 cores x 5 h
+
+
+def test_limit_counts_every_node_and_the_whole_time() -> None:
+    asked = [Resources(gpus=4, cpus=3, nodes=2, time_min=90), Resources(cpus=2, time_min=60)]
+    assert limit_of(asked) == Cost(gpu_hours=12.0, core_hours=11.0)  # 2 x 4 x 1.5 h; 2 x 3 x 1.5 h + 2 x 1 h
 
 
 def test_the_largest_waste_comes_first() -> None:

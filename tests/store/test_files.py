@@ -15,7 +15,7 @@ import pytest
 
 from orchestrator.store import files
 from orchestrator.store.errors import StoreError
-from orchestrator.store.files import Journal, create_exclusive, move_into, read_json, read_lines, read_whole, write_atomic
+from orchestrator.store.files import Journal, create_exclusive, read_json, read_lines, read_whole, write_atomic
 
 ODD_NAME = "a folder with 'quotes' and $(spaces)"
 
@@ -144,11 +144,3 @@ def test_nul_filled_tail_after_power_loss_is_passed_over(folder: Path) -> None:
     path = folder / "metrics.jsonl"
     path.write_bytes(b'{"n": 0}\n' + b"\0" * 512)
     assert [line["n"] for line in read_lines(path, msgspec.json.decode)] == [0]
-
-
-def test_symbolic_link_is_never_moved(folder: Path) -> None:
-    (folder / "real").mkdir()
-    (folder / "link").symlink_to(folder / "real")
-    with pytest.raises(StoreError, match="symbolic link"):
-        move_into(folder / "link", folder / "trash")
-    assert (folder / "link").is_symlink()

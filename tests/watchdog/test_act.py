@@ -171,3 +171,31 @@ def test_requeue_of_a_paused_grid_submits_nothing_and_is_remembered(study: Study
     assert study.watch().told == ()
     carry_out(propose(study.draft(1, 2, 3), study.site, resume_by="ada"), study.folder, resume_by="ada", sleep=study.clock.wait)
     assert [1] in study.submitted()
+
+
+def test_held_run_of_a_paused_grid_is_not_submitted_beside_its_waiting_task(study: Study) -> None:
+    study.more = ["policy: {breaker: 2}"]
+    study.launch(1, 2, 3)
+    study.end(1, 2, state=State.FAILED, cause=Cause.ERROR)
+    study.watch()
+    assert study.states(3) == [State.HELD]
+    with study.pen() as pen:
+        seen = record_under(pen, study.grid, study.site)
+        submittal = plan_submittal(study.grid, [study.manifest(3)], pen.records, seen.snapshot, study.site)
+    assert (submittal.arrays, submittal.later) == ((), ())
+
+
+def test_tries_that_the_scheduler_refuses_change_a_runtime_key_once(study: Study) -> None:
+    study.more = ["runtime: [mb]", "config: {mb: 8}", "policy: {gpu_oom: {set: {mb: /2}}}"]
+    study.launch(1)
+    study.end(1, state=State.FAILED, cause=Cause.GPU_OOM)
+    study.scheduler.move(study.job_of(1), state=TaskState.ENDED, word="FAILED")
+    study.scheduler.on_submit = Answer.NO
+    for _ in range(3):
+        study.clock.wait(3600)
+        with pytest.raises(SubmitRefused):
+            study.watch()
+    study.scheduler.on_submit = Answer.YES
+    study.clock.wait(3600)
+    study.watch()
+    assert (study.states(1), study.record(1).overrides) == ([State.QUEUED], {"mb": 4})

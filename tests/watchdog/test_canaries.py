@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from itertools import product
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from orchestrator.grid.manifest import Manifest
 from orchestrator.launch.canary import Verdict, choose_canaries, judge_canaries
+from orchestrator.store import files
 from orchestrator.store.records import Record
 from orchestrator.store.states import Cause, State
 from orchestrator.watchdog.proposal import Canary, carry_out, propose
@@ -51,6 +53,8 @@ VERDICTS = [
     ([DONE, RUNNING], {"r": None}, 10, Verdict.OPEN),
     ([DONE, BAD], {}, 10, Verdict.FAILED),
     ([RUNNING, BAD], {"r": 100}, 10, Verdict.FAILED),
+    ([DONE, Record(id="c", state=State.CANCELLED)], {}, None, Verdict.FAILED),
+    ([DONE, Record(id="b", state=State.BLOCKED)], {}, None, Verdict.FAILED),
 ]
 
 
@@ -111,3 +115,26 @@ def test_launch_without_canaries_leaves_those_that_wait_for_the_earlier_ones(stu
     study.finish(1, 3)
     study.watch()
     assert study.submitted() == [[1], [3], [2]]
+
+
+def test_canary_that_is_tried_again_has_not_failed(study: Study) -> None:
+    launch_with_canaries(study, 1, 1, 2, 3)
+    study.end(1, state=State.FAILED, cause=Cause.HOST_OOM)
+    [sentence] = study.watch().told
+    assert "requeued as attempt 2 (host_oom" in sentence
+    assert study.record(2).reason == "waits for the canaries"
+
+
+def test_launch_that_was_cut_off_once_it_counts_lets_only_the_canaries_go(study: Study, monkeypatch: pytest.MonkeyPatch) -> None:
+    died: list[Path | str] = []
+
+    def die_once_launched(operation: str, path: Path | str) -> None:
+        if study.paths.settings.exists() and not died:
+            died.append(path)
+            raise KeyboardInterrupt
+
+    monkeypatch.setattr(files, "check_point", die_once_launched)
+    with pytest.raises(KeyboardInterrupt):
+        launch_with_canaries(study, 1, 1, 2, 3)
+    study.watch()
+    assert (study.submitted(), study.states(2, 3)) == ([[1]], [State.HELD] * 2)

@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
-from orchestrator.cluster.scheduler import TaskState
-from orchestrator.store.errors import InputError
-from orchestrator.store.states import State
+from orchestrator.cluster.scheduler import Accepted, ArrayRequest, TaskState
+from orchestrator.store.errors import InputError, SubmitRefused
+from orchestrator.store.states import Cause, State
 from orchestrator.watchdog.janitor import check_place
 from orchestrator.watchdog.janitor_job import work
-from orchestrator.watchdog.look import janitor_name
-from orchestrator.watchdog.proposal import carry_out, propose
+from orchestrator.watchdog.look import Site, janitor_name
+from orchestrator.watchdog.proposal import Canary, carry_out, propose
 from tests.watchdog.stand_in import Answer, Job
-from tests.watchdog.study import Study
+from tests.watchdog.study import PROFILE, Clock, Study
 
 
 def launch_with_janitor(study: Study, *seeds: int) -> tuple[str, ...]:
@@ -130,3 +132,69 @@ def test_local_workers_have_no_queue_for_a_janitor(study: Study, monkeypatch: py
     monkeypatch.setattr(study.scheduler, "name", "local")
     with pytest.raises(InputError, match="local workers have none"):
         check_place(study.site)
+
+
+@pytest.fixture
+def without_janitors(study: Study, monkeypatch: pytest.MonkeyPatch) -> Study:
+    """A study whose scheduler takes runs and no further janitor; the run of seed 1 was just lost."""
+    take = study.scheduler.submit
+
+    def submit(request: ArrayRequest) -> Accepted:
+        if request.token.startswith(janitor_name(study.paths, 1)):
+            raise SubmitRefused("no more janitors.")
+        return take(request)
+
+    launch_with_janitor(study, 1)
+    begin(study)
+    study.lose(1)
+    monkeypatch.setattr(study.scheduler, "submit", submit)
+    return study
+
+
+def test_janitor_whose_successor_is_refused_does_its_round_all_the_same(without_janitors: Study) -> None:
+    assert work(without_janitors.grid, without_janitors.site, 1)
+    assert (without_janitors.states(1), without_janitors.record(1).attempt) == ([State.QUEUED], 2)
+
+
+def test_runs_are_submitted_again_though_a_janitor_that_is_gone_is_refused(without_janitors: Study) -> None:
+    without_janitors.scheduler.jobs.remove(janitors(without_janitors)[0])
+    told = without_janitors.watch().told
+    assert any("-janitor: is not in the queue: no more janitors." in sentence for sentence in told)
+    assert (without_janitors.states(1), without_janitors.record(1).attempt) == ([State.QUEUED], 2)
+
+
+def test_no_janitor_is_put_back_while_the_queue_does_not_answer(study: Study) -> None:
+    launch_with_janitor(study, 1)
+    study.scheduler.jobs.remove(janitors(study)[0])
+    study.lose(1)
+    study.scheduler.queue_ok = False
+    study.watch()
+    assert (study.states(1), janitors(study)) == ([State.INTERRUPTED], [])
+    study.scheduler.queue_ok = True
+    study.watch()
+    assert len(janitors(study)) == 1
+
+
+def test_grid_that_a_person_resumes_gets_the_janitors_back_that_had_left(study: Study) -> None:
+    proposal = propose(study.draft(1, 2, 3), study.site, canary=Canary(count=1))
+    carry_out(proposal, study.folder, janitor=True, sleep=study.clock.wait)
+    begin(study)
+    study.end(1, state=State.FAILED, cause=Cause.ERROR)
+    assert not work(study.grid, study.site, 1)
+    for job in (*janitors(study), *janitors(study, 2)):
+        study.scheduler.jobs.remove(job)
+    carry_out(propose(study.draft(1, 2, 3), study.site, resume_by="ada"), study.folder, resume_by="ada", sleep=study.clock.wait)
+    assert (len(janitors(study)), len(janitors(study, 2))) == (1, 1)
+
+
+def test_grids_of_one_name_in_two_folders_have_janitors_of_their_own(
+    study: Study, tmp_path: Path, clock: Clock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = tmp_path / "another project"
+    folder.mkdir()
+    other = Study(folder, clock, monkeypatch)
+    other.scheduler, other.site = study.scheduler, Site(profile=PROFILE, scheduler=study.scheduler)
+    for one in (study, other):
+        launch_with_janitor(one, 1)
+        assert (len(janitors(one)), len(janitors(one, 2))) == (1, 1)
+    assert not set(map(id, janitors(study))) & set(map(id, janitors(other)))

@@ -82,6 +82,13 @@ def test_interrupted_run_that_the_policy_keeps_is_given_up() -> None:
     assert "leaves it to a person" in why_given_up(failed(Cause.TIMEOUT, state=State.INTERRUPTED), {"timeout": "keep"})
 
 
+@pytest.mark.parametrize("policy", [{"timeout": "keep"}, {"attempts": 1}])
+def test_nothing_is_given_up_while_the_queue_does_not_say_whether_its_task_lives(policy: dict[str, Any]) -> None:
+    record = failed(Cause.TIMEOUT, state=State.INTERRUPTED)
+    assert answer(record, policy, snapshot=msgspec.structs.replace(QUIET, queue_ok=False)) is None
+    assert isinstance(answer(record, policy), GivenUp)
+
+
 def test_failed_run_goes_to_the_trash_where_the_policy_says_so() -> None:
     assert again(failed(Cause.DIVERGED), {"diverged": "prune"}).action is Action.PRUNE
 
@@ -185,6 +192,15 @@ def test_run_that_saves_before_each_time_limit_goes_on_for_ever() -> None:
 def test_two_time_limits_in_a_row_without_anything_new_end_it() -> None:
     assert isinstance(answer(failed(Cause.TIMEOUT, 1, state=State.INTERRUPTED)), Decision)
     assert "saved nothing new" in why_given_up(failed(Cause.TIMEOUT, 2, state=State.INTERRUPTED))
+
+
+def test_checkpoint_saved_at_the_step_where_the_attempt_began_is_nothing_new() -> None:
+    assert "saved nothing new" in why_given_up(failed(Cause.TIMEOUT, 3, **SAVED, last_step=0))
+
+
+def test_time_limits_before_a_person_asked_again_do_not_count_as_reached_in_vain() -> None:
+    record = msgspec.structs.replace(failed(Cause.TIMEOUT, 3, state=State.INTERRUPTED), tally={Cause.TIMEOUT: 1})
+    assert isinstance(answer(record), Decision)
 
 
 STEPS = [((None, 10, 20), True), ((None, 10, 10), True), ((10, 10, 10), False), ((10, 10, None), False), ((20, 10, 10), False)]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import msgspec
 import pytest
 
-from orchestrator.cluster.scheduler import Accepted, ArrayRequest, TaskState
+from orchestrator.cluster.scheduler import Accepted, ArrayRequest, Limits, TaskState
 from orchestrator.pruning.runs import restore
 from orchestrator.store.errors import Busy, ClusterError, SubmitRefused
 from orchestrator.store.events import Decided, Intent, Submitted
@@ -52,6 +52,7 @@ def test_run_that_the_machine_ends_again_and_again_is_given_up(study: Study) -> 
     assert study.submitted() == [[1]] * 3
     assert (study.record(1).state, study.record(1).cause) == (State.FAILED, Cause.NODE_FAILURE)
     assert study.record(1).reason.startswith("given up: 3 of its attempts ended as node_failure; the last: ")
+    assert study.record(1).tally == {Cause.NODE_FAILURE: 3}
     assert not watched.is_open
     assert study.watch().told == ()
 
@@ -370,3 +371,29 @@ def test_what_a_person_brought_back_from_the_trash_is_not_moved_there_again(stud
         assert restore(pen, [study.record(1).id], by="ada") == []
     study.watch()
     assert study.states(1) == [State.FAILED]
+
+
+def test_runs_that_a_packed_job_had_no_time_for_are_submitted_until_they_are_computed(study: Study) -> None:
+    """Six times left over is more often than a run may fail to start."""
+    study.more = ["pack: {per_task: 7, per_gpu: 1}"]
+    seeds = range(1, 8)
+    study.launch(*seeds)
+    for seed in seeds:
+        assert study.states(seed) == [State.QUEUED]
+        study.end(seed)
+        study.scheduler.move(study.scheduler.jobs[-1], state=TaskState.ENDED, word="COMPLETED")
+        study.clock.wait(MOST_WAIT_S)
+        study.watch()
+    assert study.states(*seeds) == [State.COMPLETED] * 7
+
+
+def test_queue_is_not_counted_where_there_is_no_slot_to_fill(study: Study, monkeypatch: pytest.MonkeyPatch) -> None:
+    launch_one_of_two(study)
+    counted: list[int] = []
+    monkeypatch.setattr(study.scheduler, "limits", lambda: Limits(max_array_size=1, max_submit=100))
+    monkeypatch.setattr(study.scheduler, "count_queued", lambda: counted.append(1) or 1)
+    study.watch()
+    assert counted == []
+    study.finish(1)
+    study.watch()
+    assert counted != []

@@ -9,12 +9,15 @@ from orchestrator.cluster.scheduler import TaskState
 from orchestrator.store.events import Ended
 from orchestrator.store.records import Attempt, Record, Records
 from orchestrator.store.states import Cause, State
+from orchestrator.watchdog.answers import read_answers
 from orchestrator.watchdog.stall import Quiet, Rule, Seen, Sign, check, is_due
+from orchestrator.watchdog.stalling import PATIENCE_S, to_end
 from orchestrator.worker.claim import read_wish
 from orchestrator.worker.telemetry import Heartbeat
 from tests.watchdog.study import Study
 
 AFTER_S = 1800.0
+RESUME = ["policy: {stalled: resume}"]
 
 
 def running(state: State = State.RUNNING) -> Records:
@@ -79,13 +82,15 @@ def beat(study: Study, seed: int, **values: float) -> None:
     attempt.heartbeat.write_bytes(msgspec.json.encode(Heartbeat(**{**fields, **values})))
 
 
-def fall_silent(study: Study, seed: int) -> None:
-    """Let a run compute, and stand still for longer than the profile's stall_min."""
-    study.start(seed)
+def fall_silent(study: Study, seed: int, *, looks: int = 6, beside: tuple[int, ...] = ()) -> None:
+    """Let a run compute, and stand still for longer than the profile's stall_min, while those `beside` it go on."""
+    study.start(seed, *beside)
     study.watch()
     beat(study, seed)
-    for _ in range(6):
+    for look in range(1, 1 + looks):
         study.clock.wait(10 * 60)
+        for other in beside:
+            beat(study, other, metrics_bytes=look)
         study.watch()
 
 
@@ -102,7 +107,7 @@ def test_stalled_run_is_told_and_left_alone_by_default(study: Study) -> None:
 
 
 def test_stalled_run_is_asked_to_end_and_taken_up_again_where_the_policy_says_so(study: Study) -> None:
-    study.more = ["policy: {stalled: resume}"]
+    study.more = RESUME
     study.launch(1)
     fall_silent(study, 1)
     record = study.record(1)
@@ -118,7 +123,7 @@ def test_stalled_run_is_asked_to_end_and_taken_up_again_where_the_policy_says_so
 
 
 def test_task_that_does_not_answer_the_wish_is_cancelled_and_its_run_taken_up_again(study: Study) -> None:
-    study.more = ["policy: {stalled: resume}"]
+    study.more = RESUME
     study.launch(1)
     fall_silent(study, 1)
     assert set(study.scheduler.cancelled) == {("1", 0)}
@@ -130,7 +135,7 @@ def test_task_that_does_not_answer_the_wish_is_cancelled_and_its_run_taken_up_ag
 
 
 def test_task_that_slurm_began_anew_meanwhile_is_not_cancelled(study: Study) -> None:
-    study.more = ["policy: {stalled: resume}"]
+    study.more = RESUME
     study.launch(1)
 
     def begin_anew() -> None:
@@ -140,3 +145,42 @@ def test_task_that_slurm_began_anew_meanwhile_is_not_cancelled(study: Study) -> 
     study.scheduler.after_look = begin_anew
     fall_silent(study, 1)
     assert study.scheduler.cancelled == []
+
+
+def test_worker_has_its_warning_and_a_minute_more_to_answer_the_wish(study: Study) -> None:
+    study.more = RESUME
+    study.launch(1)
+    fall_silent(study, 1, looks=4)  # the first look at its heartbeat, and 30 min later the wish
+    assert read_wish(study.paths.run(study.record(1).id)) is not None
+    study.clock.wait(study.site.profile.warning_s + PATIENCE_S)
+    study.watch()
+    assert study.scheduler.cancelled == []
+    study.clock.wait(1)
+    study.watch()
+    assert study.scheduler.cancelled == [("1", 0)]
+
+
+def test_silent_run_of_a_packed_task_is_taken_up_again_when_its_task_was_cancelled(study: Study) -> None:
+    study.more = [*RESUME, "pack: {per_task: 2, per_gpu: 1}"]
+    study.launch(1, 2, 3, 4)
+    fall_silent(study, 4)
+    assert set(study.scheduler.cancelled) == {("1", 1)}
+    study.scheduler.move(study.job_of(4), state=TaskState.ENDED, word="CANCELLED", reason="by 0")
+    study.clock.wait(1000)
+    study.watch()
+    assert (study.states(4), study.record(4).tally) == ([State.QUEUED], {Cause.STALLED: 1})
+
+
+def test_packed_task_is_left_while_another_of_its_runs_goes_on(study: Study) -> None:
+    study.more = [*RESUME, "pack: {per_task: 2}"]
+    study.launch(1, 2)
+    fall_silent(study, 1, beside=(2,))
+    assert read_wish(study.paths.run(study.record(1).id)) is not None
+    assert (study.states(1, 2), study.scheduler.cancelled) == ([State.STALLED, State.RUNNING], [])
+
+
+@pytest.mark.parametrize(("stalls", "ends"), [(0, True), (2, True), (3, False)])
+def test_run_that_stalls_is_ended_three_times_and_then_left(stalls: int, ends: bool) -> None:
+    known = running(State.STALLED)
+    known.runs["a"] = msgspec.structs.replace(known.get("a"), tally={Cause.STALLED: stalls})
+    assert [record.id for record in to_end(known, read_answers({"stalled": "resume"}))] == ["a"] * ends

@@ -10,6 +10,7 @@ from orchestrator.watchdog.policy import MOST_WAIT_S
 from tests.watchdog.study import Study
 
 REASONS = ["launch failed requeued held", "(launch failed requeued held)", "JobHoldMaxRequeue"]
+PACKED = ["pack: {per_task: 2}"]
 
 
 def get_stuck(study: Study, seed: int, reason: str = REASONS[0]) -> None:
@@ -50,3 +51,34 @@ def test_run_that_never_starts_is_given_up_in_the_end(study: Study) -> None:
         study.watch()
     assert study.record(1).reason.startswith("given up: 5 of its attempts ended as never_started")
     assert len(study.scheduler.jobs) == 5
+
+
+def test_packed_task_that_slurm_holds_is_left_while_another_works_on_its_list(study: Study) -> None:
+    study.more = PACKED
+    study.launch(1, 2, 3, 4)
+    study.scheduler.move(study.job_of(1), 0, state=TaskState.WAITING, word="PENDING", reason=REASONS[0])
+    study.scheduler.move(study.job_of(1), 1, state=TaskState.RUNNING)
+    assert study.watch().told == ()
+    assert study.scheduler.cancelled == []
+
+
+def test_list_whose_tasks_are_all_held_by_slurm_is_taken_out_whole(study: Study) -> None:
+    study.more = PACKED
+    study.launch(1, 2, 3, 4)
+    study.scheduler.move(study.job_of(1), state=TaskState.WAITING, word="PENDING", reason=REASONS[0])
+    study.watch()
+    assert study.scheduler.cancelled == [("1", 0), ("1", 1)]
+    assert study.states(1, 2, 3, 4) == [State.INTERRUPTED] * 4
+    study.scheduler.move(study.scheduler.jobs[0], state=TaskState.ENDED, word="CANCELLED", reason="by 0")
+    study.watch()
+    assert [(study.record(seed).state, study.record(seed).attempt) for seed in (1, 2, 3, 4)] == [(State.QUEUED, 2)] * 4
+
+
+def test_prepare_job_that_slurm_could_not_start_is_taken_out(study: Study) -> None:
+    study.more = ["prepare: python make.py"]
+    study.launch(1, 2)
+    prepare, _ = study.scheduler.jobs
+    study.scheduler.move(prepare, state=TaskState.WAITING, word="PENDING", reason=REASONS[0])
+    [sentence] = study.watch().told
+    assert "1 of its tasks were taken out" in sentence
+    assert study.scheduler.cancelled == [(prepare.id, 0)]
