@@ -62,7 +62,7 @@ def tail(picture: Overview, width: int) -> Iterator[str]:
     for failure in picture.failures[:FAILURES]:
         yield from _failure(failure, picture.grid, width)
     if len(picture.failures) > FAILURES:
-        yield f"  … and {count(len(picture.failures) - FAILURES, 'more message')}"
+        yield f"  … and {count(len(picture.failures) - FAILURES, 'more message')} (--json has them all)"
     if picture.stalled:
         yield from _stalled(picture.stalled, width)
     if picture.orphans:

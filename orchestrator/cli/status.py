@@ -82,7 +82,11 @@ def command(
     gpu_gb: float | None,
 ) -> None:
     """Show how a grid stands, or all grids. Asks the scheduler once and writes nothing."""
+    if live and as_json:
+        raise click.UsageError("--watch refreshes a table; leave out --json.")
     if grid is None:
+        if live or advising or selection != Selection():
+            raise click.UsageError("GRID is missing: --watch, --advise and what selects runs are about one grid.")
         _all_grids(runs, as_json=as_json)
         return
     opened = open_grid(grid, runs, variant=variant)

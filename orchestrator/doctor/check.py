@@ -38,7 +38,7 @@ def probe(runs: Path, profile: Profile, *, patience_s: float, tell: Callable[[st
     try:
         make_dir(folder.logs)
         job_id = scheduler.submit(_request(token, folder.dir, profile)).job_id
-        tell(f"Job {job_id} was submitted; waiting for it to start, at most {patience_s / 60:.0f} min.")
+        tell(f"Job {job_id} was submitted; waiting for it to start, at most {patience_s / 60:g} min.")
         return list(_meet(_Probe(scheduler, profile, token, ProbePaths(folder.dir)), patience_s))
     except SubmitUnknown as error:
         return [
@@ -115,7 +115,7 @@ def _never_came(one: _Probe, patience_s: float) -> Fact:
     row = one.row()
     if row is None or row.state is not TaskState.ENDED:
         state = "is not in the queue" if row is None else f"{row.word.lower()} ({row.reason or 'no reason yet'})"
-        advice = f"It had not reported after {patience_s / 60:.0f} min, and was cancelled. Try again with a longer --wait."
+        advice = f"It had not reported after {patience_s / 60:g} min, and was cancelled. Try again with a longer --wait."
         return Fact(name="probe job", value=state, verdict=Verdict.NOTE, advice=advice)
     advice = f"No run would start either. Its output ends: {_last_line(one.paths)}"
     return Fact(name="probe job", value=f"ended as {row.word} on {row.node or '?'}", verdict=Verdict.BAD, advice=advice)

@@ -23,7 +23,7 @@ def _check_folder(folder: Path, status: os.stat_result) -> None:
     if status.st_uid != os.getuid():
         raise StoreError(f"{folder}: belongs to user {status.st_uid}. Use a runs folder of your own with --runs DIR.")
     if status.st_mode & stat.S_IWOTH:
-        raise StoreError(f"{folder}: everybody can write to it, and so run code as you. Close it with: chmod o-w '{folder}'")
+        raise StoreError(f"{folder}: everybody can write to it, and so run code as you. Close it with: chmod go-w '{folder}'")
     if status.st_mode & stat.S_IWGRP and os.environ.get(TRUST_GROUP) != "1":
         raise StoreError(
             f"{folder}: its group can write to it, and so run code as you. Close it with: chmod g-w '{folder}' "

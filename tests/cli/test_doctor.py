@@ -67,7 +67,7 @@ def test_a_runs_folder_that_others_can_write_to_is_bad(project: Project) -> None
     runs.mkdir()
     runs.chmod(0o777)
     fact = facts(project, "--profile", "quick", code=1)["runs folder"]
-    assert (fact["verdict"], "chmod o-w" in fact["advice"]) == ("bad", True)
+    assert (fact["verdict"], "chmod go-w" in fact["advice"]) == ("bad", True)
 
 
 def test_the_probe_meets_a_worker_and_leaves_nothing_behind(project: Project) -> None:

@@ -79,7 +79,7 @@ def test_of_many_failures_five_are_shown_and_the_rest_is_counted() -> None:
     lines = shown(failures=failures)
     assert lines[0] == "7 failed, 1 cause, 7 messages:"
     assert sum("×" in line for line in lines) == 5
-    assert lines[-1] == "  … and 2 more messages"
+    assert lines[-1] == "  … and 2 more messages (--json has them all)"
 
 
 def test_reasons_for_waiting_are_told_with_what_would_start_sooner() -> None:

@@ -40,7 +40,7 @@ def test_a_folder_that_others_can_only_read_is_used(runs, mode):
     check_usable(GridPaths(runs / "g"))
 
 
-@pytest.mark.parametrize(("mode", "way_out"), [(0o777, "chmod o-w"), (0o1777, "chmod o-w"), (0o770, "chmod g-w"), (0o2775, "chmod g-w")])
+@pytest.mark.parametrize(("mode", "way_out"), [(0o777, "chmod go-w"), (0o1777, "chmod go-w"), (0o770, "chmod g-w"), (0o2775, "chmod g-w")])
 def test_a_folder_that_others_can_write_to_is_refused_with_the_way_out(runs, mode, way_out):
     runs.chmod(mode)
     with pytest.raises(StoreError, match=way_out) as refused:
