@@ -88,5 +88,5 @@ def _tell(results: Table, output: Path | None) -> None:
     if results.not_finite:
         told += f", {results.not_finite} with a value that is not finite"
     if results.unreported:
-        say(f"{count(results.unreported, 'completed run')} never reported '{results.objective}'.")
+        say(f"{count(results.unreported, 'completed run')} without a value of '{results.objective}': not reported, or no number.")
     say(f"{told}{f'; written to {output}' if output else ''}.")

@@ -90,7 +90,7 @@ def test_a_completed_run_without_its_objective_is_visible(project: Project) -> N
     project.write("file.txt", "text")
     project.compute("reader", "config: {file: file.txt}")
     for verb in ("status", "summary"):
-        assert "1 completed run never reported 'loss'" in project.ok(verb, "g").out
+        assert "1 completed run without a value of 'loss'" in project.ok(verb, "g").out
 
 
 def test_where_takes_the_beginning_of_an_id(project: Project) -> None:
