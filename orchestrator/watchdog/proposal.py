@@ -152,7 +152,7 @@ def refuse_paused(records: Records, grid: str) -> None:
 
 
 def _resume(pen: Pen, snapshot: Snapshot, site: Site, *, by: str) -> list[str]:
-    told = ["the pause is lifted"] if pen.records.paused else []
+    told = ["the pause is lifted; what waited in the queue runs the code that it was submitted with"] if pen.records.paused else []
     count = resume(pen, snapshot, site, by=by)
     return [*told, f"{count} run{'s' * (count != 1)} no longer held"] if count else told
 

@@ -61,7 +61,9 @@ def test_tasks_without_a_log_folder_are_submitted_again_with_one(project):
     project.open_gate()
     project.watch_to_the_end(runs)
     assert {tuple(ends) for ends in project.ends().values()} == {("completed",)}
-    assert any("never_started" in sentence for sentence in project.told), project.told
+    if project.per_task == 1:  # of a list whose tasks began some, the rest are left over, and no try of theirs is spent
+        assert any("never_started" in sentence for sentence in project.told), project.told
+    assert len(project.events(Intent)) > 1
     project.assert_each_run_has_one_result(runs)
 
 

@@ -18,8 +18,11 @@ grid: {seed: {range: [0, 12]}}
 resources: {gpus: 0, mem_gb: 0.1, time_min: 5, max_parallel: 2}
 policy: {breaker: 3}
 """
-BUG = "def train(config, run):\n    raise KeyError('learning_rate')\n"
-MENDED = "def train(config, run):\n    return {'loss': config['seed']}\n"
+FRAGILE = """
+def train(config, run):
+    with open("rates.txt") as rates:  # in the folder of the launch
+        return {"loss": config["seed"] + len(rates.read())}
+"""
 SEEDS = """
 entry: study:train
 config: [{{steps: {steps}, pause: 0.3}}]
@@ -35,8 +38,8 @@ def project(slurm, tmp_path):
     project.clear()
 
 
-def test_bug_that_hits_every_run_pauses_the_grid_and_a_person_lets_it_go_on(project):
-    project.write("broken.py", BUG)
+def test_what_hits_every_run_pauses_the_grid_and_a_person_lets_it_go_on(project):
+    project.write("broken.py", FRAGILE)
     project.grid(BROKEN)
     project.launch()
     project.watch(lambda counts: counts.get("held", 0) > 0)
@@ -47,7 +50,7 @@ def test_bug_that_hits_every_run_pauses_the_grid_and_a_person_lets_it_go_on(proj
     assert "is paused: " in project.run("launch", "grid.yaml", "--profile", project.profile, "--yes", code=2)
     time.sleep(3.0)
     assert project.look_after(rounds=2) == counts  # nothing of it starts
-    project.write("broken.py", MENDED)
+    project.write("rates.txt", "1e-3")
     project.launch("--resume")
     project.watch(lambda counts: not set(counts) - {"completed", "failed"})
     project.run("requeue", project.name, "--state", "failed", "--yes")
