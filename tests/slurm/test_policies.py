@@ -14,12 +14,15 @@ from tests.slurm.project import Project
 
 BROKEN = """
 entry: broken:train
-grid: {seed: {range: [0, 12]}}
+grid: {seed: {range: [0, 40]}}
 resources: {gpus: 0, mem_gb: 0.1, time_min: 5, max_parallel: 2}
 policy: {breaker: 3}
 """
 FRAGILE = """
+import time
+
 def train(config, run):
+    time.sleep(0.5)  # all at once would be over before anybody looks
     with open("rates.txt") as rates:  # in the folder of the launch
         return {"loss": config["seed"] + len(rates.read())}
 """
@@ -46,7 +49,7 @@ def test_what_hits_every_run_pauses_the_grid_and_a_person_lets_it_go_on(project)
     wait_until(lambda: {state for _, _, state in project.queue()} == {"PENDING"}, within_s=20, what="end of the tasks that ran")
     counts = project.look_after(rounds=2)
     assert counts["held"] >= 3
-    assert counts["held"] + counts["failed"] == 12
+    assert counts["held"] + counts["failed"] == 40
     assert "is paused: " in project.run("launch", "grid.yaml", "--profile", project.profile, "--yes", code=2)
     time.sleep(3.0)
     assert project.look_after(rounds=2) == counts  # nothing of it starts
@@ -54,7 +57,7 @@ def test_what_hits_every_run_pauses_the_grid_and_a_person_lets_it_go_on(project)
     project.launch("--resume")
     project.watch(lambda counts: not set(counts) - {"completed", "failed"})
     project.run("requeue", project.name, "--state", "failed", "--yes")
-    project.watch_to_the_end(12)
+    project.watch_to_the_end(40)
 
 
 def test_canaries_go_first_and_the_others_follow_without_a_person(project):
