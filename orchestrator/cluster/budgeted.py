@@ -111,13 +111,6 @@ class BudgetedSlurm:
         finally:
             self._count()
 
-    def release(self, tasks: Iterable[TaskRow]) -> None:
-        """Let tasks start that we held."""
-        try:
-            self._slurm.release(tasks)
-        finally:
-            self._count()
-
     def lift_fences(self, jobs: Mapping[str, tuple[str, ...]]) -> None:
         """Take -d singleton from jobs."""
         self._slurm.lift_fences(jobs)

@@ -138,9 +138,6 @@ class LocalScheduler:
     def hold(self, tasks: Iterable[TaskRow]) -> None:
         """Do nothing: no local worker waits; those that run look whether the grid is paused before they start a run."""
 
-    def release(self, tasks: Iterable[TaskRow]) -> None:
-        """Do nothing, as nothing was held."""
-
     def lift_fences(self, jobs: Mapping[str, tuple[str, ...]]) -> None:
         """Do nothing: workers are not fenced, a claim is all that counts."""
 

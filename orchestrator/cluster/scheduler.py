@@ -173,11 +173,7 @@ class Scheduler(Protocol):
         ...
 
     def hold(self, tasks: Iterable[TaskRow]) -> None:
-        """Keep these waiting tasks from starting, until they are released."""
-        ...
-
-    def release(self, tasks: Iterable[TaskRow]) -> None:
-        """Let tasks start that we held."""
+        """Keep these waiting tasks from starting."""
         ...
 
     def lift_fences(self, jobs: Mapping[str, tuple[str, ...]]) -> None:

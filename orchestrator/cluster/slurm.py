@@ -134,19 +134,11 @@ class SlurmScheduler:
                 raise ClusterError(f"scancel failed: {answer.complaint()}. The tasks may go on; cancel again.")
 
     def hold(self, tasks: Iterable[TaskRow]) -> None:
-        """Keep these waiting tasks from starting, until they are released; one that has started meanwhile goes on."""
-        self._control("uhold", tasks)
-
-    def release(self, tasks: Iterable[TaskRow]) -> None:
-        """Let tasks start that we held."""
-        self._control("release", tasks)
-
-    def _control(self, verb: str, tasks: Iterable[TaskRow]) -> None:
-        """Tell scontrol something about tasks, job by job; one that is no longer in the queue is passed over."""
+        """Keep these waiting tasks from starting; one that has started meanwhile goes on."""
         for task in _task_ids(tasks):
-            answer = self._ask("scontrol", verb, task)
+            answer = self._ask("scontrol", "uhold", task)
             if not answer.ok and not re.search(r"invalid job id|not pending|already|disabled", answer.err + answer.out, re.IGNORECASE):
-                raise ClusterError(f"scontrol {verb} failed: {answer.complaint()}. The next round of watch tries again.")
+                raise ClusterError(f"scontrol uhold failed: {answer.complaint()}. The next round of watch tries again.")
 
     def lift_fences(self, jobs: Mapping[str, tuple[str, ...]]) -> None:
         """Take -d singleton from jobs (id → what they wait for besides); a twin keeps its own, and waits.

@@ -1,4 +1,4 @@
-"""Pause a grid and let it go on: the event first, then the file that workers look for, then the tasks in the queue."""
+"""Pause a grid, the event first, then the file that workers look for, then the tasks in the queue; and let it go on, the event last."""
 
 from __future__ import annotations
 
@@ -53,27 +53,42 @@ def needs_holding(records: Records, snapshot: Snapshot) -> bool:
 def resume(pen: Pen, snapshot: Snapshot, site: Site, *, by: str) -> int:
     """Let a paused grid go on, and what waits for its canaries; returns how many runs were held.
 
-    Runs whose task still waits go on with it; the others become planned again, and are submitted anew.
+    What waits in the queue was submitted with the code that failed: its tasks are taken out, and its runs are planned again.
     """
-    held = go_on(pen.records, snapshot, pen.clock(), by=by)
+    held = go_on(pen.records, without_held(pen.records, snapshot), pen.clock(), by=by)
     if pen.records.paused is None and not held:
         return 0
     if not snapshot.queue_ok:
         raise ClusterError(f"{pen.paths.name}: the queue does not say which tasks are held. Resume it when squeue answers.")
-    waiting = [row for row in tasks_of_runs(pen.records, snapshot) if row.reason.startswith(HELD_BY_US)]
-    pen.check()
+    waiting = held_by_us(pen.records, snapshot)
     if waiting:
-        site.scheduler.release(waiting)
+        pen.check()
+        site.scheduler.cancel(waiting)
     remove_file(pen.paths.paused)
     pen.write(Resumed(at=pen.clock(), by=by), *held)  # last: what is cut off before is still paused, and can be resumed again
     return len(held)
 
 
 def go_on(records: Records, snapshot: Snapshot, at: float, *, by: str) -> list[Changed]:
-    """Return what becomes of held runs when a person lets them go on (pure)."""
+    """Return what becomes of held runs when a person lets them go on (pure). `snapshot`: without the tasks that we hold.
+
+    A run that a task may still compute all the same stays with it; the others are planned again.
+    """
     held = [record for record in records.runs.values() if record.state is State.HELD]
     states = {record.id: State.QUEUED if _waits(record, records, snapshot) else State.PLANNED for record in held}
     return [Changed(at=at, run=run_id, state=state, reason="resumed", by=by) for run_id, state in states.items()]
+
+
+def held_by_us(records: Records, snapshot: Snapshot) -> list[TaskRow]:
+    """Return the waiting tasks that the pause holds; what an administrator holds is not ours."""
+    return [row for row in tasks_of_runs(records, snapshot) if row.reason.startswith(HELD_BY_US)]
+
+
+def without_held(records: Records, snapshot: Snapshot) -> Snapshot:
+    """Return what the scheduler will say when the tasks that we hold are taken out."""
+    gone = {(row.token, row.index) for row in held_by_us(records, snapshot)}
+    tasks = {token: {index: row for index, row in rows.items() if (token, index) not in gone} for token, rows in snapshot.tasks.items()}
+    return msgspec.structs.replace(snapshot, tasks=tasks)
 
 
 def tasks_of_runs(records: Records, snapshot: Snapshot) -> Iterable[TaskRow]:

@@ -23,8 +23,8 @@ from orchestrator.store.ledger import Pen, take_pen
 from orchestrator.store.records import Records
 from orchestrator.watchdog.act import nodes_to_avoid
 from orchestrator.watchdog.janitor import engage
-from orchestrator.watchdog.look import Look, Site, ask, look
-from orchestrator.watchdog.pausing import go_on, resume
+from orchestrator.watchdog.look import Site, ask, look
+from orchestrator.watchdog.pausing import go_on, resume, without_held
 from orchestrator.watchdog.policy import held_runs
 from orchestrator.watchdog.watch import record_under, settle_open
 
@@ -71,10 +71,13 @@ def propose(draft: Draft, site: Site, *, adopt: bool = True, canary: Canary = AL
     live: Mapping[str, int] = {}
     if draft.paths.applied_versions():
         seen = look(OpenGrid(draft.paths), site)
-        records = _as_resumed(seen, resume_by) if resume_by else seen.records
+        records, snapshot = seen.records, seen.snapshot
+        if resume_by:
+            snapshot = without_held(records, snapshot)
+            records = _as_resumed(records, snapshot, resume_by)
         refuse_paused(records, draft.paths.name)
-        draft = renew(draft, draft.kept, records, held_runs(records, seen.snapshot))
-        live = count_live(seen.snapshot)
+        draft = renew(draft, draft.kept, records, held_runs(records, snapshot))
+        live = count_live(snapshot)
     draft = _hold_back(draft, canary)
     plan = plan_launch(draft, site.profile, site.scheduler, live, now=time.time(), adopt=adopt)
     resources = {manifest.resources for manifest in draft.runs.to_submit}
@@ -116,6 +119,7 @@ def carry_out(
         snapshot, told = _bring_up_to_date(pen, draft, site, sleep)
         if resume_by and snapshot is not None:
             told += _resume(pen, snapshot, site, by=resume_by)
+            snapshot = without_held(pen.records, snapshot)
         refuse_paused(pen.records, draft.paths.name)
         live = count_live(snapshot) if snapshot else {}
         fresh = _hold_back(refresh(draft, pen, held_runs(pen.records, snapshot) if snapshot else ()), proposal.canary)
@@ -139,10 +143,10 @@ def _is_watched(paths: GridPaths) -> bool:
     return settings is not None and settings.janitor
 
 
-def _as_resumed(seen: Look, by: str) -> Records:
+def _as_resumed(records: Records, snapshot: Snapshot, by: str) -> Records:
     """Return the records as they will be when the grid goes on."""
-    at = seen.snapshot.taken_at
-    return seen.records.copy().apply([Resumed(at=at, by=by), *go_on(seen.records, seen.snapshot, at, by=by)])
+    at = snapshot.taken_at
+    return records.copy().apply([Resumed(at=at, by=by), *go_on(records, snapshot, at, by=by)])
 
 
 def refuse_paused(records: Records, grid: str) -> None:
@@ -152,7 +156,7 @@ def refuse_paused(records: Records, grid: str) -> None:
 
 
 def _resume(pen: Pen, snapshot: Snapshot, site: Site, *, by: str) -> list[str]:
-    told = ["the pause is lifted; what waited in the queue runs the code that it was submitted with"] if pen.records.paused else []
+    told = ["the pause is lifted"] if pen.records.paused else []
     count = resume(pen, snapshot, site, by=by)
     return [*told, f"{count} run{'s' * (count != 1)} no longer held"] if count else told
 

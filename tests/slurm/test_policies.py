@@ -18,13 +18,16 @@ grid: {seed: {range: [0, 40]}}
 resources: {gpus: 0, mem_gb: 0.1, time_min: 5, max_parallel: 2}
 policy: {breaker: 3}
 """
-FRAGILE = """
+BUG = """
 import time
 
 def train(config, run):
-    time.sleep(0.5)  # all at once would be over before anybody looks
-    with open("rates.txt") as rates:  # in the folder of the launch
-        return {"loss": config["seed"] + len(rates.read())}
+    time.sleep(0.5)
+    raise KeyError("learning_rate")
+"""
+MENDED = """
+def train(config, run):
+    return {"loss": config["seed"]}
 """
 SEEDS = """
 entry: study:train
@@ -41,8 +44,8 @@ def project(slurm, tmp_path):
     project.clear()
 
 
-def test_what_hits_every_run_pauses_the_grid_and_a_person_lets_it_go_on(project):
-    project.write("broken.py", FRAGILE)
+def test_bug_that_hits_every_run_pauses_the_grid_and_what_waits_gets_the_mended_code(project):
+    project.write("broken.py", BUG)
     project.grid(BROKEN)
     project.launch()
     project.watch(lambda counts: counts.get("held", 0) > 0)
@@ -53,9 +56,9 @@ def test_what_hits_every_run_pauses_the_grid_and_a_person_lets_it_go_on(project)
     assert "is paused: " in project.run("launch", "grid.yaml", "--profile", project.profile, "--yes", code=2)
     time.sleep(3.0)
     assert project.look_after(rounds=2) == counts  # nothing of it starts
-    project.write("rates.txt", "1e-3")
+    project.write("broken.py", MENDED)
     project.launch("--resume")
-    project.watch(lambda counts: not set(counts) - {"completed", "failed"})
+    assert project.watch(lambda counts: not set(counts) - {"completed", "failed"})["completed"] == counts["held"]
     project.run("requeue", project.name, "--state", "failed", "--yes")
     project.watch_to_the_end(40)
 

@@ -64,8 +64,10 @@ class Desk:
         return rows
 
     def log(self, token: str, index: int = 0) -> str:
+        """What the program wrote, without the lines that slurmstepd may put beside it."""
         path = self.folder / token / "logs" / f"worker-{index}.log"
-        return path.read_text() if path.exists() else ""
+        lines = path.read_text().splitlines(keepends=True) if path.exists() else []
+        return "".join(line for line in lines if not line.startswith("slurmstepd"))
 
     def clear(self) -> None:
         snapshot = self.look(*self.tokens)

@@ -123,11 +123,6 @@ class StandIn:
         self._mark(tasks, reason="JobHeldUser")
         self.held |= {(row.job_id, row.index) for row in tasks}
 
-    def release(self, tasks: Iterable[TaskRow]) -> None:
-        self.before_act()
-        self._mark(tasks, reason="")
-        self.held -= {(row.job_id, row.index) for row in tasks}
-
     def _mark(self, tasks: Iterable[TaskRow], *, reason: str) -> None:
         for row in tasks:
             job = next(job for job in self.jobs if job.id == row.job_id)

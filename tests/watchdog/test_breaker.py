@@ -7,7 +7,7 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from orchestrator.cluster.scheduler import Snapshot, TaskRow, TaskState
+from orchestrator.cluster.scheduler import Snapshot, TaskState
 from orchestrator.store.errors import ClusterError, LaunchConflict
 from orchestrator.store.events import Ended, Paused, Resumed, Started
 from orchestrator.store.files import read_lines
@@ -123,10 +123,11 @@ def test_paused_grid_submits_nothing_and_launch_says_why(study: Study) -> None:
     assert study.submitted() == [[1], [2], [3]]
 
 
-def test_resumed_grid_goes_on_with_the_tasks_that_still_wait(study: Study) -> None:
+def test_resumed_grid_takes_out_what_waits_and_submits_it_anew_with_the_code_of_now(study: Study) -> None:
     pause(study)
     resume(study)
-    assert (study.states(4, 5, 6), study.scheduler.held) == ([State.QUEUED] * 3, set())
+    assert study.scheduler.cancelled == [("1", 3), ("1", 4), ("1", 5)]
+    assert (study.submitted(), study.states(4, 5, 6)) == ([list(SEEDS), [4, 5, 6]], [State.QUEUED] * 3)
     assert not study.paths.paused.exists()
     study.finish(4, 5, 6)
     study.watch()
@@ -141,11 +142,11 @@ def test_runs_whose_tasks_are_gone_when_a_person_resumes_are_submitted_anew(stud
     assert study.submitted()[1:] == [[4, 5, 6]]
 
 
-def test_only_the_run_whose_task_is_gone_is_submitted_anew_on_a_resume(study: Study) -> None:
+def test_run_whose_task_began_before_it_could_be_held_stays_with_it_on_a_resume(study: Study) -> None:
     pause(study)
-    study.scheduler.move(study.job_of(4), study.record(4).index, state=TaskState.ENDED, word="CANCELLED")
+    study.scheduler.move(study.job_of(4), study.record(4).index, state=TaskState.RUNNING)
     resume(study)
-    assert (study.submitted()[1:], study.states(4, 5, 6)) == ([[4]], [State.QUEUED] * 3)
+    assert (study.submitted()[1:], study.states(4, 5, 6)) == ([[5, 6]], [State.QUEUED] * 3)
 
 
 def test_waiting_prepare_job_of_a_paused_grid_is_not_held(study: Study) -> None:
@@ -177,10 +178,10 @@ def _die(place: Path | None = None) -> None:
     raise KeyboardInterrupt
 
 
-@pytest.mark.parametrize("place", ["release", "file"])
+@pytest.mark.parametrize("place", ["scancel", "file"])
 def test_resume_that_was_cut_off_can_be_repeated(study: Study, place: str) -> None:
     pause(study)
-    if place == "release":
+    if place == "scancel":
         study.scheduler.before_act = _die
     else:
         study.at_next("unlink", study.paths.dir, _die)
@@ -190,7 +191,7 @@ def test_resume_that_was_cut_off_can_be_repeated(study: Study, place: str) -> No
     study.watch()
     assert study.records.paused is not None
     resume(study)
-    assert (study.states(4, 5, 6), study.scheduler.held, study.paths.paused.exists()) == ([State.QUEUED] * 3, set(), False)
+    assert (study.states(4, 5, 6), study.submitted()[1:], study.paths.paused.exists()) == ([State.QUEUED] * 3, [[4, 5, 6]], False)
 
 
 def test_resume_waits_for_a_queue_that_says_what_is_held(study: Study, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -201,18 +202,16 @@ def test_resume_waits_for_a_queue_that_says_what_is_held(study: Study, monkeypat
             resume(study)
     assert (study.states(4, 5, 6), study.records.paused is None) == ([State.HELD] * 3, False)
     resume(study)
-    assert (study.states(4, 5, 6), study.scheduler.held) == ([State.QUEUED] * 3, set())
+    assert (study.states(4, 5, 6), study.submitted()[1:]) == ([State.QUEUED] * 3, [[4, 5, 6]])
 
 
-def test_task_that_an_administrator_holds_is_not_released_by_a_resume(study: Study, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_task_that_an_administrator_holds_is_left_to_the_administrator_on_a_resume(study: Study) -> None:
     pause(study)
-    released: list[TaskRow] = []
-    monkeypatch.setattr(study.scheduler, "release", released.extend)
     job = study.job_of(4)
     study.scheduler.move(job, 3, state=TaskState.WAITING, word="PENDING", reason="JobHeldAdmin")
     resume(study)
-    assert [row.index for row in released] == [4, 5]
-    assert (study.states(4, 5, 6), study.records.paused) == ([State.QUEUED] * 3, None)
+    assert study.scheduler.cancelled == [("1", 4), ("1", 5)]
+    assert (study.submitted()[1:], study.states(4, 5, 6)) == ([[5, 6]], [State.QUEUED] * 3)
 
 
 def test_what_failed_before_a_resume_is_no_reason_to_pause_again(study: Study) -> None:
