@@ -72,10 +72,10 @@ $(RUNS): setup.cfg pyproject.toml constraints.txt
 	@echo "[2/3] packages: torch, numpy, pandas ... (about a minute)"
 	@$(PIP) torch numpy pandas
 	@echo "[3/3] mrsweep and the rest"
-	@$(PIP) --no-build-isolation --editable '.[mri]'
+	@$(PIP) --no-build-isolation --editable '.[mri,report]'
 	@touch $@
 
 $(TESTS): $(RUNS)
 	@echo "[tests] pytest, mypy, ruff"
-	@$(PIP) --no-build-isolation --editable '.[mri,test,dev]'
+	@$(PIP) --no-build-isolation --editable '.[mri,report,messages,test,dev]'
 	@touch $@

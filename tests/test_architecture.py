@@ -18,27 +18,51 @@ MAY_IMPORT = {
     "store": set(),
     "cluster": {"store"},
     "grid": {"store", "cluster.resources"},
-    "worker": {"store", "grid", "cluster.resources"},
+    "metrics": {"store", "grid"},
+    "worker": {"store", "grid", "metrics", "cluster.resources"},
     "launch": {"store", "cluster", "grid", "worker", "results"},
-    "results": {"store", "cluster", "grid", "worker"},
-    "pruning": {"store", "cluster", "grid", "worker", "launch", "results"},
-    "watchdog": {"store", "cluster", "grid", "worker", "launch", "results", "pruning"},
+    "results": {"store", "cluster", "grid", "metrics", "worker"},
+    "tables": {"store", "grid", "metrics", "results"},
+    "plots": {"store", "grid", "metrics", "results", "tables"},
+    "report": {"store", "cluster", "grid", "metrics", "results", "tables"},
+    "boards": {"store", "grid", "metrics", "results"},
+    "messages": {"store", "grid", "results", "tables"},
+    "pruning": {"store", "cluster", "grid", "metrics", "worker", "launch", "results"},
+    "watchdog": {"store", "cluster", "grid", "metrics", "worker", "launch", "results", "tables", "messages", "pruning"},
     "doctor": {"store", "cluster", "launch", "worker.outcome", "watchdog.look"},
-    "cli": {"store", "cluster", "grid", "worker", "launch", "results", "pruning", "watchdog", "doctor"},
+    "live": {"store", "cluster", "grid", "metrics", "worker", "launch", "results", "tables", "pruning", "watchdog"},
+    "cli": {
+        "store",
+        "cluster",
+        "grid",
+        "metrics",
+        "worker",
+        "launch",
+        "results",
+        "tables",
+        "plots",
+        "report",
+        "boards",
+        "messages",
+        "pruning",
+        "watchdog",
+        "doctor",
+        "live",
+    },
     "starter": set(),
-    "": {"store", "cluster", "grid", "worker", "launch", "results", "watchdog"},
+    "": {"store", "cluster", "grid", "worker", "launch", "results", "tables", "watchdog"},
 }
 """Room → rooms or modules below it, one arrow each; "" is orchestrator's own modules, the Python interface."""
 ALTERNATIVES = {"orchestrator.cluster.local", "orchestrator.cluster.slurm"}
 """Of these a command needs one; cluster/choose.py imports it when it is known which."""
 CROSSING = {"orchestrator": {"orchestrator"}, "models": {"models", "data"}, "data": {"data"}}
 """Package → packages of the project that it may import."""
-HEAVY = {"torch", "pandas", "submitit", "h5py", "tensorboard", "skimage", "scipy"}
+HEAVY = {"torch", "pandas", "submitit", "h5py", "tensorboard", "skimage", "scipy", "bokeh", "matplotlib", "textual", "apprise", "pyarrow"}
 """Never imported when a module of the orchestrator is."""
 SLOW_BUT_ALLOWED = HEAVY | {"rich", "numpy", "psutil", "yaml", "PIL", "pynvml"}
 """What may be imported inside a function of the orchestrator, to keep the command line quick."""
-ADAPTERS = {"orchestrator.cluster.executor", "orchestrator.cluster.detached"}
-"""Their classes derive from those of a heavy package; they alone may be imported inside a function, and only there."""
+ADAPTERS = {"orchestrator.cluster.executor", "orchestrator.cluster.detached", "orchestrator.live"}
+"""Modules and rooms whose classes derive from those of a heavy package; they alone may be imported inside a function, and only there."""
 EMPTY_NAMES = {"utils", "util", "helpers", "common", "misc", "tools"}
 MOST_LINES = 400
 
@@ -109,14 +133,19 @@ def import_offences(name: str, imported: Import) -> Iterator[str]:
         yield f"{package} imports {top}"
     if package != "orchestrator" or room(name) == "starter":
         return
-    adapter = any(f"{imported.name}.".startswith(f"{each}.") for each in ADAPTERS)
-    if ((top in HEAVY and name not in ADAPTERS) or adapter) and not imported.deep:
+    adapter = is_adapter(imported.name)
+    if (top in HEAVY or adapter) and not imported.deep and not is_adapter(name):
         yield f"imports {imported.name} as soon as it is imported itself; move it into the function"
     chosen = name == "orchestrator.cluster.choose" and imported.name.rpartition(".")[0] in ALTERNATIVES
     if imported.deep and top not in SLOW_BUT_ALLOWED and not (adapter or chosen):
         yield f"imports {imported.name} inside a function"
     if top == "orchestrator" and not may_import(name, imported.name):
         yield f"{room(name) or 'orchestrator'} imports {imported.name}: the arrow points the wrong way"
+
+
+def is_adapter(name: str) -> bool:
+    """Say whether a dotted name is an adapter, or lies in one."""
+    return any(f"{name}.".startswith(f"{each}.") for each in ADAPTERS)
 
 
 def may_import(name: str, target: str) -> bool:
@@ -145,7 +174,7 @@ def test_every_room_is_known() -> None:
 
 def test_importing_the_whole_orchestrator_loads_nothing_heavy() -> None:
     """What the rules above cannot see: a light package that loads a heavy one."""
-    light = [name for name in modules(ROOT) if name.startswith("orchestrator") and name not in ADAPTERS and room(name) != "starter"]
+    light = [name for name in modules(ROOT) if name.startswith("orchestrator") and not is_adapter(name) and room(name) != "starter"]
     light = [name for name in light if not name.endswith("__main__")]
     program = f"import sys, importlib\nfor name in {light}: importlib.import_module(name)\nprint(*({HEAVY} & set(sys.modules)))"
     done = subprocess.run([sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True)

@@ -12,8 +12,8 @@ import msgspec
 from orchestrator.cluster.scheduler import Snapshot
 from orchestrator.grid.manifest import Manifest
 from orchestrator.grid.objective import Objective
+from orchestrator.metrics.latest import Latest
 from orchestrator.results.failures import Failure, first_line, group_failures
-from orchestrator.results.metrics import Latest
 from orchestrator.results.spending import Spending, add_up
 from orchestrator.results.summary import count_unreported
 from orchestrator.results.waiting import Explainer, Surroundings, Wait, count_waits

@@ -13,9 +13,9 @@ from orchestrator.grid.spec import Spec, read_spec
 from orchestrator.launch.launch import count_live
 from orchestrator.launch.opened import OpenGrid
 from orchestrator.launch.plan import free_slots, last_resources
+from orchestrator.metrics.latest import Latest, read_latest
 from orchestrator.results.advice import Advice, advise
 from orchestrator.results.failures import Failure, first_line, with_excerpts
-from orchestrator.results.metrics import Latest, read_latest
 from orchestrator.results.overview import Overview, Pair, make_overview, most_telling
 from orchestrator.results.reasons import needs_partition_limit
 from orchestrator.results.select import Selection, select

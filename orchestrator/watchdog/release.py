@@ -8,7 +8,7 @@ import msgspec
 
 from orchestrator.launch.canary import NOT_THROUGH, Verdict, judge_canaries
 from orchestrator.launch.opened import OpenGrid
-from orchestrator.results.metrics import read_latest
+from orchestrator.metrics.latest import read_latest
 from orchestrator.store.events import Changed
 from orchestrator.store.files import write_atomic
 from orchestrator.store.ledger import Pen

@@ -15,6 +15,7 @@ from typing import Any
 
 import msgspec
 
+from orchestrator.metrics.lines import Summary, as_number, flatten, summarise
 from orchestrator.store.errors import EntryError, did_you_mean
 from orchestrator.store.events import Number
 from orchestrator.store.files import make_dir, write_atomic, write_plain
@@ -25,7 +26,6 @@ from orchestrator.worker.claim import continued
 from orchestrator.worker.commands import Command, prepare_argv
 from orchestrator.worker.context import Interrupted, Run
 from orchestrator.worker.environment import run_environment
-from orchestrator.worker.metric_lines import Summary, as_number, flatten, summarise
 from orchestrator.worker.outcome import End, Result, log_tail, sha256, write_end
 from orchestrator.worker.processes import Exit
 from orchestrator.worker.surroundings import Stopped, enter_project, flush_output, handle_signals

@@ -9,9 +9,9 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from orchestrator.metrics.lines import as_number, flatten
 from orchestrator.store.files import Journal, make_dir, write_atomic
 from orchestrator.store.layout import AttemptPaths
-from orchestrator.worker.metric_lines import as_number, flatten
 
 
 class Interrupted(Exception):

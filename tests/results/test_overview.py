@@ -7,7 +7,7 @@ import pytest
 from orchestrator.cluster.scheduler import Snapshot, TaskRow, TaskState
 from orchestrator.grid.manifest import Manifest
 from orchestrator.grid.objective import Objective
-from orchestrator.results.metrics import Latest
+from orchestrator.metrics.latest import Latest
 from orchestrator.results.overview import Overview, Pair, estimate_left_min, make_overview, most_telling
 from orchestrator.results.waiting import Surroundings
 from orchestrator.store.events import Paused

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from orchestrator.grid.objective import Objective
-from orchestrator.worker.metric_lines import Summary, as_number, flatten, summarise
+from orchestrator.metrics.lines import Summary, as_number, flatten, summarise
 from orchestrator.worker.outcome import last_report
 from orchestrator.worker.task import with_overrides
 from orchestrator.worker.timeleft import may_start, percentile
