@@ -59,7 +59,7 @@ def _rows(lines: Iterable[Line], label: Label, without: tuple[int, ...] = ()) ->
 
 
 def _row(line: Line, label: str) -> list[object]:
-    state = f"{line.state} ({line.cause})" if line.cause and line.state != State.COMPLETED.value else line.state
+    state = f"{line.state} ({line.cause})" if line.cause and line.state not in (line.cause, State.COMPLETED.value) else line.state
     return [line.id[:8], state, line.attempt or "", line.step, line.objective, minutes(line.minutes), label, line.note, line.node]
 
 

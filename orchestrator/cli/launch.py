@@ -124,7 +124,7 @@ def _show(proposal: Proposal, project: Path, *, with_script: bool) -> None:
     sorted_runs = plan.runs
     rows = [
         ("new", _not_adopted(sorted_runs.new, plan), "not on disk yet"),
-        ("missing", _not_adopted(sorted_runs.missing, plan), "known, never submitted or taken back"),
+        ("missing", _not_adopted(sorted_runs.missing, plan), "known, and not in the queue"),
         ("retry", len(sorted_runs.retry), "interrupted; they go on from their checkpoint"),
         ("kept", len(sorted_runs.kept), _kept(proposal)),
         ("adopted", len(plan.adopted), "completed by another grid (--no-adopt computes them)"),

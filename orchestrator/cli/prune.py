@@ -188,7 +188,7 @@ def _show(opened: OpenGrid, plan: PrunePlan, *, cut_off: bool) -> None:
         say(f"… and {len(rows) - SHOWN:,} more; --json lists them all.")
     for sentence in _differences(plan):
         say(sentence)
-    for sentence in plan.kept:
+    for sentence in (*plan.kept, *_stuck(plan)):
         warn(sentence)
     if len(plan.counts()) > 1:
         table(["kind", "things", "files", "size"], [(kind.value, number, *_told(plan, kind)) for kind, number in plan.counts().items()])
@@ -196,6 +196,10 @@ def _show(opened: OpenGrid, plan: PrunePlan, *, cut_off: bool) -> None:
         say("An earlier prune or restore was cut off; this one finishes it.")
     total = sum(plan.sizes.values(), Size())
     say(f"{opened.paths.name}: {_things(plan)} to move to {opened.paths.trash} ({total.text}).")
+
+
+def _stuck(plan: PrunePlan) -> list[str]:
+    return [f"run {run_id[:8]}…: {why}" for run_id, why in plan.stuck.items()]
 
 
 def _told(plan: PrunePlan, kind: Kind) -> tuple[str, str]:
@@ -226,7 +230,7 @@ def _report(opened: OpenGrid, plan: PrunePlan, moved: Moved, manner: Manner) -> 
         told = [f"{len(moved.runs):,} of {count(len(plan.runs), 'run')}"] if plan.runs else []
         told += [f"{len(moved.parts):,} of {count(len(plan.parts), 'part')}"] if plan.parts else []
         say(f"Moved {' and '.join(told)} to the trash.{way_back}")
-    if moved.refused:
+    if moved.refused or (plan.stuck and not manner.dry_run):
         raise Exit(1)
 
 
@@ -246,7 +250,7 @@ def _content(plan: PrunePlan, moved: Moved) -> dict[str, object]:
         "kept": [*map(readable, plan.kept)],
         "moved": moved.runs,
         "moved_parts": [item.path for item in moved.parts],
-        "refused": [*map(readable, moved.refused)],
+        "refused": [*map(readable, (*_stuck(plan), *moved.refused))],
     }
 
 

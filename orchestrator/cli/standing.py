@@ -64,7 +64,7 @@ def tail(picture: Overview, width: int) -> Iterator[str]:
     if len(picture.failures) > FAILURES:
         yield f"  … and {count(len(picture.failures) - FAILURES, 'more message')} (--json has them all)"
     if picture.stalled:
-        yield from _stalled(picture.stalled, width)
+        yield from _stalled(picture, width)
     if picture.orphans:
         yield f"{count(picture.orphans, 'run')} {'is' if picture.orphans == 1 else 'are'} no longer in the grid file."
     yield from picture.notes
@@ -138,10 +138,12 @@ def _failure(failure: Failure, grid: str, width: int) -> Iterator[str]:
     yield from _wrap(f"      look at one ({look}), submit them again ({again})", width, indent=6)
 
 
-def _stalled(runs: Sequence[str], width: int) -> Iterator[str]:
+def _stalled(picture: Overview, width: int) -> Iterator[str]:
+    runs = picture.stalled
     gives = "gives" if len(runs) == 1 else "give"
-    told = f"warning: {count(len(runs), 'run')} {gives} no sign of life, though the scheduler holds the task"
-    yield from _wrap(f"{told} ({_command(f'logs {runs[0][:8]}')})", width)
+    yield from _wrap(f"warning: {count(len(runs), 'run')} {gives} no sign of life, though the scheduler holds the task", width)
+    look, end = _command(f"logs {runs[0][:8]}"), _command(f"cancel {picture.grid} --state stalled")
+    yield from _wrap(f"  look at one ({look}), end it ({end}); `stalled: resume` in the policy ends and resumes such runs", width, indent=2)
 
 
 def advice_lines(advice: Iterable[Advice], grid: str, width: int) -> Iterator[str]:

@@ -48,7 +48,9 @@ def carry_out(pen: Pen, scene: Scene, shown: PrunePlan, wanted: Wanted, *, by: s
     plan = plan_prune(scene, wanted).within(shown)
     refused += [sentence for sentence in plan.kept if sentence not in shown.kept]
     told = "\n".join(plan.kept)
-    refused += [f"run {run[:8]}…: has changed meanwhile; it is kept" for run in shown.runs if run not in plan.runs and run[:8] not in told]
+    for run in shown.runs:
+        if run not in plan.runs and run[:8] not in told:
+            refused.append(f"run {run[:8]}…: {plan.stuck.get(run, 'has changed meanwhile; it is kept')}")
     whys = {run_id: why for run_id, (_, why) in plan.runs.items()}
     refused += prune(pen, grid, whys, scene.snapshot, by=by, duplicates=plan.duplicates)
     sizes = {item.path: item.bytes for item in shown.parts}

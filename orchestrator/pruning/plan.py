@@ -13,7 +13,7 @@ from orchestrator.cluster.scheduler import Snapshot
 from orchestrator.launch.opened import OpenGrid
 from orchestrator.pruning.duplicates import Duplicate, find_duplicates
 from orchestrator.pruning.leftovers import may_be_written, old_checkpoints, output_of, stale_attempts
-from orchestrator.pruning.runs import why_not_now
+from orchestrator.pruning.runs import obstacle, why_not_now
 from orchestrator.pruning.sizes import Size, measure
 from orchestrator.pruning.ties import Ties, find_ties
 from orchestrator.pruning.trash import Item, written
@@ -59,6 +59,8 @@ class PrunePlan(msgspec.Struct, frozen=True, kw_only=True):
     """Run id → its like, for those that go as duplicates."""
     kept: tuple[str, ...] = ()
     """What would be moved but for something, and for what."""
+    stuck: dict[str, str] = {}
+    """Run id → why a run that was chosen cannot be moved now."""
     sizes: dict[Kind, Size] = {}
     """Filled in by `weigh`."""
 
@@ -95,10 +97,17 @@ def plan_prune(scene: Scene, wanted: Wanted) -> PrunePlan:
     chosen = [record for _, record in pairs if record.state is not State.PRUNED]
     kept: list[str] = []
     duplicates = _duplicates(scene, {record.id for record in chosen}) if Kind.DUPLICATE in wanted.kinds else {}
-    runs = _without_ties(_whole(scene, chosen, wanted.kinds, duplicates), ties, kept)
-    rest = [record for record in chosen if record.id not in runs]
+    whole = _without_ties(_whole(scene, chosen, wanted.kinds, duplicates), ties, kept)
+    stuck = {run_id: told for run_id in whole if (told := _stuck(scene, run_id))}
+    runs = {run_id: why for run_id, why in whole.items() if run_id not in stuck}
+    rest = [record for record in chosen if record.id not in whole]
     parts = tuple(_parts(scene, rest, wanted.kinds, ties, kept))
-    return PrunePlan(runs=runs, parts=parts, duplicates={run: duplicates[run] for run in runs if run in duplicates}, kept=tuple(kept))
+    duplicates = {run_id: duplicates[run_id] for run_id in runs if run_id in duplicates}
+    return PrunePlan(runs=runs, parts=parts, duplicates=duplicates, kept=tuple(kept), stuck=stuck)
+
+
+def _stuck(scene: Scene, run_id: str) -> str:
+    return obstacle(scene.grid.paths, scene.records, scene.records.get(run_id), scene.snapshot)
 
 
 def _duplicates(scene: Scene, chosen: Collection[str]) -> dict[str, Duplicate]:

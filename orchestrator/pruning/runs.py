@@ -51,9 +51,9 @@ def prune(
     moving = []
     for run_id, why in chosen.items():
         record = pen.records.get(run_id)
-        obstacle = _obstacle(pen, record, snapshot, adopted.get(run_id, ""))
-        if obstacle:
-            refused.append(f"run {run_id[:8]}…: {obstacle}")
+        told = obstacle(pen.paths, pen.records, record, snapshot) or _adopted_by(adopted.get(run_id))
+        if told:
+            refused.append(f"run {run_id[:8]}…: {told}")
             continue
         pen.write(Changed(at=pen.clock(), run=run_id, state=State.PRUNED, cause=record.cause, reason=why, by=by))
         moving.append(run_id)
@@ -104,15 +104,17 @@ def _move(paths: GridPaths, run_id: str, source: PurePosixPath, target: PurePosi
     return ""
 
 
-def _obstacle(pen: Pen, record: Record, snapshot: Snapshot, adopter: str) -> str:
-    """Return why a run cannot be moved to the trash, and what to do; empty when it can."""
-    folder, trash = pen.paths.run(record.id).dir, pen.paths.trash / record.id
-    lives = why_not_now(pen.records, record, snapshot)
+def _adopted_by(grid: str | None) -> str:
+    return f"grid {grid} has adopted its result; it is kept" if grid else ""
+
+
+def obstacle(paths: GridPaths, records: Records, record: Record, snapshot: Snapshot) -> str:
+    """Return why a run cannot be moved to the trash, and what to do; empty when it can. It looks at the run's folder."""
+    folder, trash = paths.run(record.id).dir, paths.trash / record.id
+    lives = why_not_now(records, record, snapshot)
     if lives:
         return lives
-    if adopter:
-        return f"grid {adopter} has adopted its result; it is kept"
-    for link in (folder, folder.parent, pen.paths.trash):
+    for link in (folder, folder.parent, paths.trash):
         if link.is_symlink():
             return f"{link} is a symbolic link and is left alone"
     if folder.exists() and folder.stat().st_uid != os.getuid():

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 
 import msgspec
 
+from orchestrator.cluster.profile import Profile
 from orchestrator.cluster.resources import Resources
 from orchestrator.cluster.scheduler import Limits, Snapshot
 from orchestrator.grid.manifest import Manifest
@@ -67,7 +68,7 @@ def _case(manifest: Manifest, records: Records, known: Mapping[Resources, float]
 def decisions_of(grid: OpenGrid, site: Site, records: Records, snapshot: Snapshot, limits: Limits | None) -> Decisions:
     """Return what follows on the bad ends of a grid, at a place with these limits; None: they are not known, and bound nothing."""
     pack = pack_of(grid.spec, site.profile)
-    bounds = _bounds(limits, at_a_time=max(1, min(pack.per_gpu, pack.per_task)), backoff_s=site.profile.backoff_s)
+    bounds = _bounds(limits, at_a_time=max(1, min(pack.per_gpu, pack.per_task)), profile=site.profile)
     return decide_all(grid.launched(), records, snapshot, read_answers(grid.spec.policy), bounds)
 
 
@@ -76,10 +77,11 @@ def has_bad_ends(records: Records) -> bool:
     return any(record.state in BAD_ENDS for record in records.runs.values())
 
 
-def _bounds(limits: Limits | None, *, at_a_time: int, backoff_s: float) -> Bounds:
+def _bounds(limits: Limits | None, *, at_a_time: int, profile: Profile) -> Bounds:
     """Return what a run gets at most, where `at_a_time` runs share a task."""
+    site = Bounds(larger_gpu=bool(profile.larger_gpu), backoff_s=profile.backoff_s)
     if limits is None:
-        return Bounds(backoff_s=backoff_s)
+        return site
     mem_gb = float("inf") if limits.node_mem_gb is None else limits.node_mem_gb / at_a_time
     time_min = float("inf") if limits.partition_limit_min is None else limits.partition_limit_min
-    return Bounds(mem_gb=mem_gb, time_min=time_min, backoff_s=backoff_s)
+    return msgspec.structs.replace(site, mem_gb=mem_gb, time_min=time_min)

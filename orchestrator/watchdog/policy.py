@@ -41,6 +41,9 @@ class Decision(msgspec.Struct, frozen=True, kw_only=True):
     """Dotted runtime keys that the next attempt sets."""
 
 
+NO_LARGER_GPU = "larger GPU, and the profile names none (#MRSWEEP larger_gpu=...)"
+
+
 class GivenUp(msgspec.Struct, frozen=True, kw_only=True):
     """Nothing more is done by itself, and why."""
 
@@ -52,6 +55,8 @@ class Bounds(msgspec.Struct, frozen=True, kw_only=True):
 
     mem_gb: float = math.inf
     time_min: float = math.inf
+    larger_gpu: bool = True
+    """The profile names a larger GPU."""
     backoff_s: float = 60.0
     """Between the starts of the second and the third try; twice as long between any two after it."""
 
@@ -134,12 +139,13 @@ def _again(case: BadEnd, answer: Answer, bounds: Bounds) -> Decision | GivenUp:
         asked,
         mem_gb=mem_gb or asked.mem_gb,
         time_min=time_min or asked.time_min,
-        larger_gpu=asked.larger_gpu or answer.larger_gpu,
+        larger_gpu=asked.larger_gpu or (answer.larger_gpu and bounds.larger_gpu),
         sbatch=tuple(sorted({**dict(asked.sbatch), **answer.sbatch}.items())),
     )
     if answer.larger_gpu or answer.sbatch:
         if resources == asked:
-            return GivenUp(reason="it was on the larger GPU already")
+            known = bounds.larger_gpu or answer.sbatch
+            return GivenUp(reason="it was on the larger GPU already" if known else f"the policy asks for a {NO_LARGER_GPU}")
         told.append("on a larger GPU")
     return _decision(case, answer, resources, overrides, ", ".join([*told, _count(case.record, answer)]), backoff_s=bounds.backoff_s)
 

@@ -10,6 +10,7 @@ from pathlib import Path
 import msgspec
 
 from orchestrator.cluster.scheduler import ArrayRequest, Snapshot
+from orchestrator.grid.spec import Spec
 from orchestrator.launch.apply import Draft, renew, write_draft
 from orchestrator.launch.canary import choose_canaries
 from orchestrator.launch.commit import array_request, new_token
@@ -21,11 +22,13 @@ from orchestrator.store.events import Resumed
 from orchestrator.store.layout import GridPaths
 from orchestrator.store.ledger import Pen, take_pen
 from orchestrator.store.records import Records
+from orchestrator.store.states import Cause
 from orchestrator.watchdog.act import nodes_to_avoid
+from orchestrator.watchdog.answers import read_answers
 from orchestrator.watchdog.janitor import engage
 from orchestrator.watchdog.look import Site, ask, look
 from orchestrator.watchdog.pausing import go_on, resume, without_held
-from orchestrator.watchdog.policy import held_runs
+from orchestrator.watchdog.policy import NO_LARGER_GPU, held_runs
 from orchestrator.watchdog.watch import record_under, settle_open
 
 
@@ -89,7 +92,14 @@ def propose(draft: Draft, site: Site, *, adopt: bool = True, canary: Canary = AL
     for one in sorted(resources, key=str):
         with draft.spec.telling(one):
             notes.update(site.scheduler.check(one))
-    return replace(proposal, notes=(*draft.notes, *sorted(notes)))
+    return replace(proposal, notes=(*draft.notes, *_unanswered(draft.spec, site), *sorted(notes)))
+
+
+def _unanswered(spec: Spec, site: Site) -> list[str]:
+    """Return what the policy asks for and this site cannot give."""
+    answer = read_answers(spec.policy).answer(Cause.GPU_OOM)
+    lacking = answer.larger_gpu and not site.profile.larger_gpu
+    return [f"policy.gpu_oom asks for a {NO_LARGER_GPU}: profile {site.profile.name}"] if lacking else []
 
 
 class Launched(msgspec.Struct, frozen=True, kw_only=True):

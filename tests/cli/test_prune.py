@@ -127,3 +127,14 @@ def test_options_that_do_not_go_together_are_refused_in_one_line(project: Projec
     ):
         done = project.run(*wrong)
         assert (done.code, done.err.count("\n"), done.out) == (2, 1, ""), wrong
+
+
+def test_run_that_cannot_be_moved_is_named_before_and_leaves_exit_code_1(project: Project) -> None:
+    project.compute("quick", TWO)
+    first = project.attempt(next(iter(project.lines().values()))["id"]).parent
+    first.rename(project.folder / "elsewhere")
+    first.symlink_to(project.folder / "elsewhere")
+    dry = project.ok("prune", "g", "--state", "completed", "--dry-run")
+    assert "is a symbolic link and is left alone" in dry.err and "1 run to move" in dry.out
+    acted = project.run("prune", "g", "--state", "completed", "--yes")
+    assert acted.code == 1 and "Moved 1 of 1 run to the trash." in acted.out

@@ -96,8 +96,9 @@ def test_reasons_for_waiting_are_told_with_what_would_start_sooner() -> None:
 
 
 def test_stalled_runs_are_a_warning() -> None:
-    (line,) = shown(width=200, stalled=("ab" * 8, "cd" * 8))
-    assert line == "warning: 2 runs give no sign of life, though the scheduler holds the task (mrsweep logs abababab)"
+    told, steps = shown(width=200, stalled=("ab" * 8, "cd" * 8))
+    assert told == "warning: 2 runs give no sign of life, though the scheduler holds the task"
+    assert "(mrsweep logs abababab)" in steps and "(mrsweep cancel g --state stalled)" in steps
 
 
 @pytest.mark.parametrize("width", [80, 120])

@@ -345,3 +345,11 @@ def test_no_verb_but_run_imports_torch_or_pandas(computed: Project, arguments: t
 )
 def test_exit_codes_are_0_done_1_failed_2_wrong_input(computed: Project, arguments: tuple[str, ...], code: int) -> None:
     assert computed.run(*arguments).code == code
+
+
+def test_launch_says_that_the_profile_has_no_larger_gpu_which_the_policy_asks_for(project: Project) -> None:
+    grid = project.grid("quick", "config: {x: 1}\npolicy: {gpu_oom: {gpu: larger}}")
+    told = project.ok("launch", grid, "--profile", "local", "--dry-run").out
+    assert "policy.gpu_oom asks for a larger GPU, and the profile names none (#MRSWEEP larger_gpu=...): profile local" in " ".join(
+        told.split()
+    )

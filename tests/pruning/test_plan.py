@@ -286,8 +286,16 @@ def test_nothing_is_taken_from_a_run_of_which_a_task_of_any_attempt_lives(shelf:
     snapshot = living(f"t{attempt}-{ids(grid)[0][:4]}")
     plan = planned(shelf, grid, Kind.ATTEMPT, snapshot=snapshot)
     assert plan.parts == () and "still lives" in plan.kept[0]
-    moved = act(shelf, grid, Wanted(selection=Selection(states=(State.COMPLETED,))), snapshot=snapshot)
+    completed = Wanted(selection=Selection(states=(State.COMPLETED,)))
+    shown = planned(shelf, grid, selection=completed.selection)  # as it stood before the task was seen
+    moved = act(shelf, grid, completed, shown=shown, snapshot=snapshot)
     assert moved.runs == () and "still lives" in moved.refused[0]
+
+
+def test_plan_names_the_chosen_runs_that_cannot_be_moved_now(shelf: Shelf, grid: OpenGrid) -> None:
+    first = ids(grid)[0]
+    plan = planned(shelf, grid, selection=Selection(runs=(first,)), snapshot=living(f"t3-{first[:4]}"))
+    assert plan.runs == {} and "still lives" in plan.stuck[first]
 
 
 def test_nothing_is_taken_while_the_queue_does_not_answer(shelf: Shelf, grid: OpenGrid) -> None:

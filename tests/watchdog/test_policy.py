@@ -33,9 +33,11 @@ def failed(cause: Cause, times: int = 1, *, state: State = State.FAILED, **attem
     return Record(id=RUN, state=state, cause=cause, attempt=times, token="t", attempts=attempts, tally={cause: times}, since=900.0)
 
 
-def answer(record: Record, policy: dict[str, Any] | None = None, *, snapshot: Snapshot = QUIET, **case: Any) -> Decision | GivenUp | None:
+def answer(
+    record: Record, policy: dict[str, Any] | None = None, *, snapshot: Snapshot = QUIET, bounds: Bounds = BOUNDS, **case: Any
+) -> Decision | GivenUp | None:
     values = {"record": record, "manifest": manifest(), "asked": ASKED, **case}
-    return decide(BadEnd(**values), read_answers(policy or {}), snapshot, BOUNDS)
+    return decide(BadEnd(**values), read_answers(policy or {}), snapshot, bounds)
 
 
 def again(*arguments: Any, **case: Any) -> Decision:
@@ -167,6 +169,13 @@ def test_gpu_oom_goes_once_to_a_larger_gpu() -> None:
     decision = again(failed(Cause.GPU_OOM), policy)
     assert (decision.resources.larger_gpu, decision.resources.sbatch) == (True, (("constraint", "a100_80"),))
     assert "larger GPU already" in why_given_up(failed(Cause.GPU_OOM), policy, asked=decision.resources)
+
+
+def test_gpu_oom_is_given_up_where_the_profile_names_no_larger_gpu() -> None:
+    none = Bounds(larger_gpu=False)
+    assert "the profile names none" in why_given_up(failed(Cause.GPU_OOM), {"gpu_oom": {"gpu": "larger"}}, bounds=none)
+    halved = again(failed(Cause.GPU_OOM), {"gpu_oom": {"gpu": "larger", "sbatch": {"constraint": "a100_80"}}}, bounds=none)
+    assert not halved.resources.larger_gpu
 
 
 SCALED = [
