@@ -99,7 +99,6 @@ class ArrayExecutor(SlurmExecutor):
         # singleton: a second job of this name waits until the first has gone, also while that is held or requeued.
         after = f"afterok:{':'.join(request.after)}," if request.after else ""
         flags |= {"dependency": f"{after}singleton", "kill-on-invalid-dep": "yes", "output": self._log_pattern()}
-        flags |= {"hold": True} if request.hold else {}
         flags |= {"exclude": ",".join(filter(None, [str(options.get("exclude", "")), *request.exclude]))} if request.exclude else {}
         return flags | ({"begin": f"now+{request.begin_in_s}"} if request.begin_in_s else {})
 

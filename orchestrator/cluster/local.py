@@ -192,8 +192,6 @@ class LocalScheduler:
 
 def _command(request: ArrayRequest) -> tuple[str, ...]:
     """Return the worker's command line, behind a wait where the request asks for one."""
-    if request.hold:
-        raise SubmitRefused(f"{request.token}: there is no queue on this machine in which it could be held. Launch it later.")
     if not request.after and not request.begin_in_s:
         return request.command
     pids = [str(_pid_here(job_id, request.token)) for job_id in request.after]

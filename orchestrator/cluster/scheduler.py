@@ -47,7 +47,6 @@ class ArrayRequest(msgspec.Struct, frozen=True, kw_only=True):
     """Job ids that must end well first (prepare commands)."""
     exclude: tuple[str, ...] = ()
     """Nodes to avoid."""
-    hold: bool = False
     begin_in_s: int | None = None
 
 

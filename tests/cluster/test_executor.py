@@ -54,7 +54,6 @@ def test_one_task_is_an_array_too(tasks, throttle, array):
     [
         ({}, "#SBATCH --dependency=singleton"),
         ({"after": ("12", "13")}, "#SBATCH --dependency=afterok:12:13,singleton"),
-        ({"hold": True}, "#SBATCH --hold"),
         ({"begin_in_s": 600}, "#SBATCH --begin=now+600"),
     ],
 )

@@ -188,10 +188,9 @@ def test_a_request_waits_for_the_one_before_it(place):
     wait_for(lambda: place.words("t-1") == {0: "COMPLETED"})
 
 
-@pytest.mark.parametrize(("changes", "words"), [({"hold": True}, "no queue"), ({"after": ("77",)}, "no process of this machine")])
-def test_what_only_a_queue_can_do_is_refused(place, changes, words):
-    with pytest.raises(SubmitRefused, match=words):
-        place.scheduler.submit(place.request(**changes))
+def test_waiting_for_a_job_that_is_no_process_of_this_machine_is_refused(place):
+    with pytest.raises(SubmitRefused, match="no process of this machine"):
+        place.scheduler.submit(place.request(after=("77",)))
 
 
 @pytest.mark.parametrize("token", ["a b", "a'b", "a\nb", "../b", "$(id)", "\u202eb", "x" * 300])

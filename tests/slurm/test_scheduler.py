@@ -153,7 +153,8 @@ def test_a_requeued_task_waits_again_and_counts_its_restart(slurm, desk):
 
 
 def test_a_held_array_shows_every_task(desk):
-    token = desk.submit("", tasks=700, throttle=7, hold=True)
+    token = desk.submit("", tasks=700, throttle=7, begin_in_s=600)
+    desk.scheduler.hold(desk.look(token).tasks[token].values())
     rows = desk.look(token).tasks[token]
     assert sorted(rows) == list(range(700))
     assert {(row.state, row.reason) for row in rows.values()} == {(WAITING, "JobHeldUser")}
