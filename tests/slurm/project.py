@@ -14,6 +14,8 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+import psutil
+
 from orchestrator.store.events import LedgerEvent
 from orchestrator.store.layout import GridPaths
 from orchestrator.store.ledger import read_events, read_records
@@ -200,10 +202,14 @@ class Project:
         return [(job, index, state) for name, job, index, state in found if name.startswith(f"{self.name}-")]
 
     def clear(self) -> None:
-        """Cancel what is left in the queue."""
+        """Cancel what is left in the queue, and end what a lost node left running."""
         ids = {job for job, _, _ in self.queue()}
         if ids:
             self.cluster.command("scancel", *ids)
+        for process in psutil.process_iter(["cmdline"]):
+            if str(self.folder) in " ".join(process.info["cmdline"] or ()):
+                with contextlib.suppress(psutil.Error):
+                    process.kill()
 
 
 @contextlib.contextmanager
