@@ -8,7 +8,6 @@ import json
 import os
 import sys
 import time
-import traceback
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
@@ -21,7 +20,7 @@ from orchestrator.store.events import Number
 from orchestrator.store.files import make_dir, write_atomic, write_plain
 from orchestrator.store.layout import AttemptPaths
 from orchestrator.store.states import Cause, State
-from orchestrator.worker.causes import Diagnosis, classify
+from orchestrator.worker.causes import Diagnosis, classify, users_traceback
 from orchestrator.worker.claim import continued
 from orchestrator.worker.commands import Command, prepare_argv
 from orchestrator.worker.context import Interrupted, Run
@@ -32,8 +31,6 @@ from orchestrator.worker.surroundings import Stopped, enter_project, flush_outpu
 from orchestrator.worker.task import Task
 from orchestrator.worker.telemetry import GB, pss_gb
 from orchestrator.worker.verdict import by_exit
-
-HERE = str(Path(__file__).parent)
 
 
 class BadNeed(Exception):
@@ -146,7 +143,7 @@ class Attempt:
         """Leave end.json, the traceback in the log, and return the exit code."""
         failure = self._failure(error)
         if not isinstance(error, Interrupted | Stopped | CommandFailed | SilentExit | SystemExit):
-            print_traceback(error)
+            sys.stderr.write(users_traceback(error))
         flush_output()
         interrupted = isinstance(error, Interrupted | Stopped) and self.run.stop_requested
         state = State.INTERRUPTED if interrupted else State.FAILED
@@ -226,14 +223,6 @@ def returned_metrics(returned: object) -> dict[str, Number]:
         except TypeError as error:  # hours of work are not thrown away for one odd value
             sys.stderr.write(f"mrsweep: the returned {name} {error}; it is left out\n")
     return metrics
-
-
-def print_traceback(error: BaseException) -> None:
-    """Print the traceback without the worker's own frames."""
-    trace = error.__traceback__
-    while trace is not None and trace.tb_next is not None and trace.tb_frame.f_code.co_filename.startswith(HERE):
-        trace = trace.tb_next
-    traceback.print_exception(type(error), error, trace)
 
 
 def torch_peak_gb() -> float:

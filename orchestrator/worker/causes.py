@@ -16,6 +16,7 @@ from orchestrator.worker.phrases import CERTAIN, GUESS, LIKELY, NOTHING, Found, 
 from orchestrator.worker.signatures import Frame, signature
 
 MESSAGE_LENGTH = 300
+HERE = str(Path(__file__).parent)
 EXCERPT_LINES = 12
 EXCERPT_LENGTH = 2000
 EVIDENCE_LINES = 4
@@ -88,7 +89,7 @@ def classify(error: BaseException, roots: Sequence[Path] = ()) -> Diagnosis:
         cause=found.cause,
         message=message,
         signature=signature(kind, _frames(told, roots), text),
-        excerpt=excerpt("".join(traceback.format_exception(error))),
+        excerpt=excerpt(_without_roots(users_traceback(error), roots)),
         confidence=found.confidence if found.cause is not Cause.ERROR else LIKELY,
         evidence=evidence_lines(f"exception: {message}"),
     )
@@ -97,6 +98,21 @@ def classify(error: BaseException, roots: Sequence[Path] = ()) -> Diagnosis:
 def evidence_lines(*lines: str) -> tuple[str, ...]:
     """Return what a cause was read from, short enough to be journalled; empty lines are left out."""
     return tuple(" ".join(line.split())[:EVIDENCE_LENGTH] for line in lines if line)[:EVIDENCE_LINES]
+
+
+def users_traceback(error: BaseException) -> str:
+    """Return the traceback without the worker's own frames, which say nothing of the user's code."""
+    trace = error.__traceback__
+    while trace is not None and trace.tb_next is not None and trace.tb_frame.f_code.co_filename.startswith(HERE):
+        trace = trace.tb_next
+    return "".join(traceback.format_exception(type(error), error, trace))
+
+
+def _without_roots(text: str, roots: Sequence[Path]) -> str:
+    """Return a traceback whose files are named as the user knows them: below the folder of their code."""
+    for root in roots:
+        text = text.replace(f'File "{root}/', 'File "')
+    return text
 
 
 def excerpt(text: str) -> str:

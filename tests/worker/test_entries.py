@@ -112,7 +112,9 @@ def test_the_log_shows_the_users_traceback_and_none_of_the_workers_frames(farm: 
     assert "entries.py" in farm.log()
     assert "orchestrator/worker" not in farm.log()
     assert ended.signature == "RuntimeError entries.py:deep step # of #"
-    assert "step 17" in msgspec.json.decode(farm.attempt().end.read_bytes(), type=End).excerpt
+    excerpt = msgspec.json.decode(farm.attempt().end.read_bytes(), type=End).excerpt
+    assert "step 17" in excerpt
+    assert "returned_metrics" not in excerpt and 'File "entries.py", line' in excerpt  # the user's file, named below the user's code
 
 
 def test_a_run_sees_its_threads_its_folders_and_slurms_names_put_aside(farm: Any) -> None:
