@@ -6,7 +6,7 @@ once, for their jobs have one name and `-d singleton`. What the job does is in w
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 import msgspec
 
@@ -55,15 +55,18 @@ def check_place(site: Site) -> None:
 
 
 def missing_janitors(grid: OpenGrid, snapshot: Snapshot) -> list[int]:
-    """Return the numbers of the janitors that a grid wants and that the queue holds no more, or holds and cannot start."""
+    """Return the numbers of the janitors that a grid wants and that the queue holds no more, or holds and cannot start.
+
+    Behind one that Slurm holds its successor waits for ever, for they have one name.
+    """
     settings = grid.settings
     if settings is None or not settings.janitor or not snapshot.queue_ok:
         return []
-    return [number for number in JANITORS if not any(map(_will_work, janitors(grid.paths, number, snapshot)))]
+    return [number for number in JANITORS if not _will_work(list(janitors(grid.paths, number, snapshot)))]
 
 
-def _will_work(row: TaskRow) -> bool:
-    return row.state is not TaskState.ENDED and not is_stuck(row)
+def _will_work(rows: Sequence[TaskRow]) -> bool:
+    return any(row.state is not TaskState.ENDED for row in rows) and not any(map(is_stuck, rows))
 
 
 def janitors(paths: GridPaths, number: int, snapshot: Snapshot) -> Iterable[TaskRow]:
@@ -80,12 +83,15 @@ def keep_janitors(pen: Pen, grid: OpenGrid, site: Site, snapshot: Snapshot) -> l
 
 def _put_back(pen: Pen, grid: OpenGrid, site: Site, snapshot: Snapshot, number: int) -> str:
     name = janitor_name(grid.paths, number)
-    stuck = [row for row in janitors(grid.paths, number, snapshot) if is_stuck(row)]
+    rows = [row for row in janitors(grid.paths, number, snapshot) if row.state is not TaskState.ENDED]
+    stuck = [row for row in rows if is_stuck(row)]
     begin_in_s = None if number == 1 else interval_s(site, number)
     pen.check()
     try:
         if stuck:
             site.scheduler.cancel(stuck)
+        if len(stuck) < len(rows):
+            return f"{name}: goes on, as what Slurm could not start is taken out of the queue"
         job_id = site.scheduler.submit(janitor_request(grid.paths, number, begin_in_s=begin_in_s)).job_id
     except ClusterError as error:
         return f"{name}: is not in the queue: {error}"

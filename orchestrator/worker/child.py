@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import atexit
 import os
 import signal
 import sys
@@ -9,6 +10,7 @@ import sys
 import msgspec
 
 from orchestrator.worker.attempt import Attempt
+from orchestrator.worker.leaving import let_go
 from orchestrator.worker.processes import BLOCKED, die_with, volunteer_for_oom
 from orchestrator.worker.surroundings import handle_signals, redirect_output
 from orchestrator.worker.task import Task
@@ -35,6 +37,7 @@ def compute(task: Task, close: tuple[int, ...] = ()) -> int:
 def main() -> None:
     """Compute the task that standard input describes."""
     task = msgspec.json.decode(sys.stdin.buffer.read(), type=Task)
+    atexit.register(let_go, task.roots)  # registered first, called last; Python's own exit loses what some modules hold
     sys.exit(compute(msgspec.structs.replace(task, environ=dict(os.environ))))
 
 

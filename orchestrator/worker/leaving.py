@@ -1,7 +1,7 @@
 """The exit of a forked child: everything that an interpreter's exit does for a run's files and threads, and no more.
 
 A full exit would also take down what the worker preloaded: 200 ms and more for torch, against 10 ms for the rest of a
-short run. Children of multiprocessing leave in the same way. `start: spawn` gives each run a full exit.
+short run. Children of multiprocessing leave in the same way. `start: spawn` gives each run a full exit, after the same care.
 """
 
 from __future__ import annotations
@@ -24,13 +24,18 @@ def leave(code: int, roots: Sequence[Path]) -> NoReturn:
     """End this process: wait for its threads, call what was registered for the exit, close and flush what is open."""
     threading._shutdown()  # type: ignore[attr-defined]
     atexit._run_exitfuncs()
+    let_go(roots)
+    ctypes.PyDLL(None).fflush(None)
+    os._exit(code)
+
+
+def let_go(roots: Sequence[Path]) -> None:
+    """Write out and let go what the run's code holds; `roots` are the folders of that code."""
     flush_files()  # before destructors: of a file in a cycle the collector may close the inner buffer first
     forget_modules(roots)
     gc.collect()
     flush_hdf5()
     flush_files()
-    ctypes.PyDLL(None).fflush(None)
-    os._exit(code)
 
 
 def forget_modules(roots: Sequence[Path]) -> None:

@@ -97,6 +97,18 @@ def test_janitor_that_slurm_could_not_start_is_put_back_by_the_other(study: Stud
     assert [job.request.begin_in_s for job in janitors(study)] == [None, None]
 
 
+def test_janitor_whose_successor_waits_behind_what_slurm_holds_goes_on(study: Study) -> None:
+    launch_with_janitor(study, 1)
+    begin(study)
+    stuck = janitors(study)[0]
+    work(study.grid, study.site, 1)  # its successor waits for its end, by their name
+    study.scheduler.move(stuck, state=TaskState.WAITING, word="PENDING", reason="launch failed requeued held")
+    [sentence] = study.watch().told
+    assert sentence == f"{stuck.request.token}: goes on, as what Slurm could not start is taken out of the queue"
+    assert study.scheduler.cancelled == [(stuck.id, 0)]
+    assert len(janitors(study)) == 2
+
+
 def test_watch_does_not_put_it_back_when_nothing_is_open(study: Study) -> None:
     launch_with_janitor(study, 1)
     study.scheduler.jobs.remove(janitors(study)[0])
