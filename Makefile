@@ -3,11 +3,12 @@ PYTHON ?= python3
 BIN := .venv/bin
 PIP := $(BIN)/python -m pip install -qq --disable-pip-version-check --constraint constraints.txt
 CLUSTER := tests/slurm/cluster.py
+BROWSER := tests/report/browser.py
 # The two states of the environment: what runs need, and what tests and checks need on top.
 RUNS := .venv/.installed-runs
 TESTS := .venv/.installed-tests
 
-.PHONY: help demo test test-slow check lint unit journeys slurm-packages slurm-up slurm-down faults soak bench clean
+.PHONY: help demo test test-slow check lint unit journeys browser-packages slurm-packages slurm-up slurm-down faults soak bench clean
 .DEFAULT_GOAL := help
 
 help:  ## list the targets
@@ -16,7 +17,7 @@ help:  ## list the targets
 demo: $(RUNS)  ## a small study from the grid file to the table, on this machine
 	@$(BIN)/python -m tests.demo
 
-test: unit journeys slurm-packages  ## all tests but the slow ones, those on the real Slurm included
+test: browser-packages unit journeys slurm-packages  ## all tests but the slow ones, those on the real Slurm included
 	@echo "== tests on the Slurm test cluster"
 	@$(BIN)/pytest -m "slurm and not slow" -n 2 --dist loadscope
 
@@ -39,6 +40,9 @@ unit: $(TESTS)
 journeys: $(TESTS)
 	@echo "== tests that drive the command line"
 	@$(BIN)/pytest -m "journey and not slow" -n 2
+
+browser-packages: $(TESTS)
+	@$(BIN)/python $(BROWSER) install || [ "$$CI" != true ]
 
 slurm-packages: $(TESTS)
 	@$(BIN)/python $(CLUSTER) install || [ "$$CI" != true ]
@@ -77,5 +81,5 @@ $(RUNS): setup.cfg pyproject.toml constraints.txt
 
 $(TESTS): $(RUNS)
 	@echo "[tests] pytest, mypy, ruff"
-	@$(PIP) --no-build-isolation --editable '.[mri,report,messages,test,dev]'
+	@$(PIP) --no-build-isolation --editable '.[mri,convert,report,messages,test,dev]'
 	@touch $@

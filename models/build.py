@@ -2,23 +2,71 @@
 
 from __future__ import annotations
 
-from torch import nn
 from torch.optim import Adam, Optimizer, RMSprop
 from torch.optim.lr_scheduler import StepLR
 
-from models.config import ModelConfig, OptimConfig
+from models.cine.unet import KERNELS, CineUnet
+from models.config import OptimConfig
+from models.model_config import CineConfig, EndToEndVarNetConfig, ModelConfig, MultiTaskVarNetConfig, UnetConfig, VarNetConfig
+from models.multitask.varnet import MultiTaskVarNet
+from models.network import Network
 from models.unet import ZeroFilledUnet
+from models.varnet import EndToEndVarNet, UnrolledVarNet
 
 
-def build_model(config: ModelConfig) -> nn.Module:
-    """Make the network of `config`; it takes a Sample and returns a Reconstruction."""
-    return ZeroFilledUnet(chans=config.chans, pools=config.pools, drop_prob=config.drop_prob)
+def build_model(config: ModelConfig) -> Network:
+    """Make the network of `config`; it takes a Sample (a CineSample those on cine series) and returns a Reconstruction."""
+    match config:
+        case UnetConfig():
+            return ZeroFilledUnet(chans=config.chans, pools=config.pools, drop_prob=config.drop_prob)
+        case EndToEndVarNetConfig():
+            return _end_to_end(config)
+        case VarNetConfig():
+            return UnrolledVarNet(cascades=config.cascades, chans=config.chans, pools=config.pools, drop_prob=config.drop_prob)
+        case MultiTaskVarNetConfig():
+            return _multi_task(config)
+        case CineConfig():
+            return _cine(config)
+
+
+def _end_to_end(config: EndToEndVarNetConfig) -> EndToEndVarNet:
+    return EndToEndVarNet(
+        cascades=config.cascades,
+        chans=config.chans,
+        pools=config.pools,
+        sens_chans=config.sens_chans,
+        sens_pools=config.sens_pools,
+        drop_prob=config.drop_prob,
+    )
+
+
+def _multi_task(config: MultiTaskVarNetConfig) -> MultiTaskVarNet:
+    return MultiTaskVarNet(
+        config.blocks,
+        tasks=config.tasks,
+        share_etas=config.share_etas,
+        chans=config.chans,
+        pools=config.pools,
+        drop_prob=config.drop_prob,
+    )
+
+
+def _cine(config: CineConfig) -> CineUnet:
+    return CineUnet(
+        KERNELS[str(config.__struct_config__.tag)],
+        regularisation=config.regularisation,
+        chans=config.chans,
+        pools=config.pools,
+        up_kernel=config.up_kernel,
+        residual=config.residual,
+        regularise_last=config.regularise_last,
+    )
 
 
 OPTIMISERS: dict[str, type[Adam] | type[RMSprop]] = {"adam": Adam, "rmsprop": RMSprop}
 
 
-def build_optimiser(config: OptimConfig, model: nn.Module) -> tuple[Optimizer, StepLR]:
+def build_optimiser(config: OptimConfig, model: Network) -> tuple[Optimizer, StepLR]:
     """Make the optimiser and the schedule of its learning rate, which is stepped once an epoch."""
     optimiser = OPTIMISERS[config.kind](model.parameters(), lr=config.lr, weight_decay=config.weight_decay)
     return optimiser, StepLR(optimiser, step_size=config.step_epochs, gamma=config.gamma)

@@ -2,53 +2,20 @@
 
 from __future__ import annotations
 
-import difflib
-from collections.abc import Mapping, Sequence
-from typing import Any, get_args
+from collections.abc import Mapping
+from typing import Any
 
 import msgspec
 
 from data.errors import BadInput
+from data.kspace.description import KINDS, MaskDescription
+from data.limits import choice, limit, unknown
+from models.model_config import MODEL_KINDS, ModelConfig
 
-MASKS = ("random", "equispaced", "equispaced_fraction")
+MASKS = KINDS
 LOSSES = ("l1", "ssim")
 OPTIMISERS = ("adam", "rmsprop")
 DEVICES = ("auto", "cpu", "cuda")
-
-
-def _choice(key: str, value: str, known: Sequence[str]) -> None:
-    if value not in known:
-        raise ValueError(f"{key}: {_unknown(value, known)}")
-
-
-def _unknown(value: str, known: Sequence[str]) -> str:
-    near = difflib.get_close_matches(value, known, n=1)
-    return f"'{value}' is unknown. {f'Did you mean {near[0]}? ' if near else ''}Known: {', '.join(known)}"
-
-
-def _limit(key: str, value: object, holds: bool, wanted: str) -> None:
-    if not holds:
-        raise ValueError(f"{key} is {value!r}; it must be {wanted}")
-
-
-class UnetConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, tag_field="kind", tag="unet"):
-    """The fastMRI baseline: a U-Net on the magnitude image of the zero-filled data (Zbontar et al. 2018)."""
-
-    chans: int = 32
-    """Channels of the first level; each level below has twice as many."""
-    pools: int = 4
-    """Levels below the first; images need at least 2 ** pools pixels along each axis."""
-    drop_prob: float = 0.0
-    """Probability with which a channel is dropped in training."""
-
-    def __post_init__(self) -> None:
-        _limit("model.chans", self.chans, self.chans >= 1, "1 or more")
-        _limit("model.pools", self.pools, 1 <= self.pools <= 8, "between 1 and 8")
-        _limit("model.drop_prob", self.drop_prob, 0 <= self.drop_prob < 1, "at least 0 and below 1")
-
-
-ModelConfig = UnetConfig
-"""A union, told apart by `kind`, as soon as there are more networks."""
 
 
 class DataConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -64,27 +31,13 @@ class DataConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
     """Folder of the volumes that are measured once, at the end."""
 
     def __post_init__(self) -> None:
-        _limit("data.root", self.root, bool(self.root.strip()), "the path of a folder")
+        limit("data.root", self.root, bool(self.root.strip()), "the path of a folder")
         names = (self.train, self.val, self.test)
-        _limit("data.train, data.val, data.test", names, len(set(names)) == 3, "three different folders")
+        limit("data.train, data.val, data.test", names, len(set(names)) == 3, "three different folders")
 
 
-class MaskConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """Which columns of k-space are sampled: fresh in training, fixed for each volume in validation and test."""
-
-    kind: str = "random"
-    """random, equispaced or equispaced_fraction: how columns outside the centre are chosen (data/kspace/masks.py)."""
-    acceleration: float = 4.0
-    """Columns in all by columns sampled."""
-    center_fraction: float = 0.08
-    """Part of the columns that is always sampled, in the centre."""
-
-    def __post_init__(self) -> None:
-        _choice("mask.kind", self.kind, MASKS)
-        _limit("mask.acceleration", self.acceleration, 1 <= self.acceleration <= 1000, "between 1 and 1000")
-        _limit("mask.center_fraction", self.center_fraction, 0 <= self.center_fraction <= 1, "between 0 and 1")
-        product = self.center_fraction * self.acceleration
-        _limit("mask.center_fraction * mask.acceleration", product, product <= 1, "at most 1, else the centre alone exceeds the budget")
+MaskConfig = MaskDescription
+"""Where k-space is sampled: fresh in training, fixed for each volume in validation and test."""
 
 
 class LossConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -94,7 +47,7 @@ class LossConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
     """l1: mean absolute error in units of the network; ssim: 1 - SSIM, data range = largest value of the volume."""
 
     def __post_init__(self) -> None:
-        _choice("loss.kind", self.kind, LOSSES)
+        choice("loss.kind", self.kind, LOSSES)
 
 
 class OptimConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -112,11 +65,11 @@ class OptimConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
     """Factor of the learning rate."""
 
     def __post_init__(self) -> None:
-        _choice("optim.kind", self.kind, OPTIMISERS)
-        _limit("optim.lr", self.lr, 0 < self.lr < 100, "above 0 and below 100")
-        _limit("optim.weight_decay", self.weight_decay, 0 <= self.weight_decay < 100, "at least 0 and below 100")
-        _limit("optim.step_epochs", self.step_epochs, self.step_epochs >= 1, "1 or more epochs")
-        _limit("optim.gamma", self.gamma, 0 < self.gamma <= 1, "above 0 and at most 1")
+        choice("optim.kind", self.kind, OPTIMISERS)
+        limit("optim.lr", self.lr, 0 < self.lr < 100, "above 0 and below 100")
+        limit("optim.weight_decay", self.weight_decay, 0 <= self.weight_decay < 100, "at least 0 and below 100")
+        limit("optim.step_epochs", self.step_epochs, self.step_epochs >= 1, "1 or more epochs")
+        limit("optim.gamma", self.gamma, 0 < self.gamma <= 1, "above 0 and at most 1")
 
 
 class LoopConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -140,14 +93,14 @@ class LoopConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
     """Epochs between pictures of a validation slice; the last epoch always has them. 0: none."""
 
     def __post_init__(self) -> None:
-        _limit("train.epochs", self.epochs, self.epochs >= 1, "1 or more")
-        _limit("train.batch", self.batch, self.batch >= 1, "1 or more slices")
-        _limit("train.micro_batch", self.micro_batch, self.micro_batch is None or self.micro_batch >= 1, "1 or more slices, or null")
-        _limit("train.num_workers", self.num_workers, 0 <= self.num_workers <= 256, "between 0 and 256")
-        _limit("train.threads", self.threads, self.threads is None or 1 <= self.threads <= 1024, "between 1 and 1024, or null")
-        _limit("train.checkpoint_min", self.checkpoint_min, self.checkpoint_min > 0, "above 0 minutes")
-        _choice("train.device", self.device, DEVICES)
-        _limit("train.images_every", self.images_every, self.images_every >= 0, "0 or more epochs")
+        limit("train.epochs", self.epochs, self.epochs >= 1, "1 or more")
+        limit("train.batch", self.batch, self.batch >= 1, "1 or more slices")
+        limit("train.micro_batch", self.micro_batch, self.micro_batch is None or self.micro_batch >= 1, "1 or more slices, or null")
+        limit("train.num_workers", self.num_workers, 0 <= self.num_workers <= 256, "between 0 and 256")
+        limit("train.threads", self.threads, self.threads is None or 1 <= self.threads <= 1024, "between 1 and 1024, or null")
+        limit("train.checkpoint_min", self.checkpoint_min, self.checkpoint_min > 0, "above 0 minutes")
+        choice("train.device", self.device, DEVICES)
+        limit("train.images_every", self.images_every, self.images_every >= 0, "0 or more epochs")
 
 
 class TrainConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -169,10 +122,7 @@ class TrainConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
     """Decides first weights, order of slices, training masks and dropout."""
 
     def __post_init__(self) -> None:
-        _limit("seed", self.seed, 0 <= self.seed < 2**63, "0 or more, below 2 ** 63")
-
-
-MODEL_KINDS = tuple(str(kind.__struct_config__.tag) for kind in get_args(ModelConfig) or (ModelConfig,))
+        limit("seed", self.seed, 0 <= self.seed < 2**63, "0 or more, below 2 ** 63")
 
 
 def read_config(values: Mapping[str, Any]) -> TrainConfig:
@@ -180,7 +130,7 @@ def read_config(values: Mapping[str, Any]) -> TrainConfig:
     model = values.get("model")
     kind = model.get("kind") if isinstance(model, Mapping) else None
     if isinstance(kind, str) and kind not in MODEL_KINDS:
-        raise BadInput(f"config: model.kind: {_unknown(kind, MODEL_KINDS)}.")
+        raise BadInput(f"config: model.kind: {unknown(kind, MODEL_KINDS)}.")
     try:
         return msgspec.convert(values, TrainConfig)
     except msgspec.ValidationError as error:

@@ -11,6 +11,10 @@ class Reconstruction(NamedTuple):
     """Images in the units of the target."""
 
     image: Tensor
-    """(batch, y, x) real."""
+    """(batch, y, x) real; (batch, frame, y, x) of a cine network."""
     scale: Tensor
     """(batch,): the size of one unit inside the network. Losses that are no ratios divide by it, since k-space may be at any scale."""
+    complex_image: Tensor | None = None
+    """(batch, y, x) complex: `image` with its phase, where coils are combined with sensitivity maps."""
+    kspace: Tensor | None = None
+    """(batch, coil, y, x) complex: the predicted k-space, of networks that predict one."""

@@ -2,22 +2,28 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from orchestrator.grid.spec import read_spec
 from orchestrator.launch.apply import make_draft
 from orchestrator.launch.opened import OpenGrid, find_grid, is_grid_file
 from orchestrator.results.overview import Overview
-from orchestrator.results.select import Selection, select
-from orchestrator.results.summary import NUMBERS, summarise
-from orchestrator.watchdog.look import look, site_of
+from orchestrator.results.select import Selection
+from orchestrator.tables.frame import as_frame
+from orchestrator.tables.question import Question, answer
+from orchestrator.watchdog.look import site_of
 from orchestrator.watchdog.picture import take_picture
 from orchestrator.watchdog.proposal import Launched, Proposal, carry_out, propose
+from orchestrator.watchdog.study import take_study
 
 if TYPE_CHECKING:
     import pandas as pd
+
+Names = str | Sequence[str]
+"""One name, several, or a text with commas between them."""
 
 
 @dataclass(frozen=True)
@@ -48,15 +54,38 @@ class Grid:
         opened = self._opened()
         return take_picture(opened, site_of(opened, self.profile, reading=True), Selection(where=where))
 
-    def results(self, *, where: str = "") -> pd.DataFrame:
-        """Return the table that `mrsweep summary` writes, one row a run; a metric that diverged is NaN or infinite, as it was."""
-        import pandas as pd
+    def results(self, *, where: str = "", metric: Names = (), select: str = "", all_keys: bool = False) -> pd.DataFrame:
+        """Return the table of `mrsweep summary`, one row a run; a value that is not finite is NaN or infinite, as it was."""
+        return self._table(where, Question(metrics=_names(metric), select=select, all_keys=all_keys))
 
+    def history(self, *, where: str = "", metric: Names = (), all_keys: bool = False) -> pd.DataFrame:
+        """Return what the runs reported, one row a step and run; a metric that was not reported at a step is NaN there."""
+        return self._table(where, Question(metrics=_names(metric), long=True, all_keys=all_keys))
+
+    def grouped(
+        self, by: Names, over: Names = (), metric: Names = (), *, where: str = "", select: str = "", baseline: str = "", across: Names = ()
+    ) -> pd.DataFrame:
+        """Return statistics over the runs that share the keys `by`, one row a group and metric: n, mean, std (ddof 1), 95 % interval.
+
+        `over`: the keys in which runs of a group differ, such as seed; without it, all others. `baseline`: adds the paired
+        difference to the groups that it selects. `across`: makes the values of these keys columns.
+        """
+        question = Question(
+            by=_names(by), over=_names(over), across=_names(across), metrics=_names(metric), select=select, baseline=baseline
+        )
+        return self._table(where, question)
+
+    def best(self, metric: str, per: Names = (), *, show: Names = (), where: str = "", select: str = "") -> pd.DataFrame:
+        """Return the best run of each group of `per`, with its other metrics at the same step; `show` names those, else all.
+
+        `metric` is the grid's objective, or says which way: max:NAME, min:NAME.
+        """
+        return self._table(where, Question(best=metric, per=_names(per), metrics=_names(show), select=select))
+
+    def _table(self, where: str, question: Question) -> pd.DataFrame:
         opened = self._opened()
-        records = look(opened, site_of(opened, self.profile, reading=True)).records
-        table = summarise(select(opened.manifests, records, Selection(where=where)), opened.spec.objective)
-        rows = [[_value(row.get(column)) for column in table.columns] for row in table.rows]
-        return pd.DataFrame(rows, columns=list(table.columns))
+        study = take_study(opened, site_of(opened, self.profile, reading=True), Selection(where=where))
+        return as_frame(answer([study], question).data)
 
     def _opened(self) -> OpenGrid:
         return find_grid(self.target, self.runs, variant=self.variant)
@@ -81,6 +110,7 @@ def open(grid: str | Path, *, runs: str | Path = "runs", variant: str | None = N
     return Grid(target=opened.paths.name, runs=folder, profile=profile)
 
 
-def _value(value: Any) -> Any:
-    """Return a metric's word for what JSON cannot hold as the number it stands for."""
-    return NUMBERS.get(value, value) if isinstance(value, str) else value
+def _names(names: Names) -> tuple[str, ...]:
+    """Return names that were given one by one, or as text with commas."""
+    listed = names.split(",") if isinstance(names, str) else names
+    return tuple(name.strip() for name in listed if name.strip())

@@ -24,6 +24,7 @@ GRID = """
 name: g
 entry: entries:train
 preload: []
+config: {kind: a}
 grid: {x: [1, 2, 3]}
 resources: {gpus: 0, time_min: 5}
 metrics: {objective: loss, mode: min}
@@ -61,6 +62,21 @@ def test_a_grid_is_launched_looked_at_and_taken_away(project: Path) -> None:
     assert set(table["state"]) == {"completed"}
     assert list(grid.results(where="x>1")["x"]) == [2, 3]
     assert table.groupby("kind")["x"].sum().to_dict() == {"line": 6}
+    assert list(grid.history()["step"]) == [1, 1, 1]
+    assert list(grid.history(metric="loss", where="x<3")["loss"]) == [1.0, 2.0]
+
+
+def test_groups_and_the_best_are_taken_away(project: Path) -> None:
+    orchestrator.open("grids/g.yaml", profile="quick").launch()
+    grid = orchestrator.open("runs/g")
+    await_end(grid, 3)
+    (group,) = grid.grouped(by="kind", over=["x"], metric="loss").to_dict("records")
+    assert (group["n"], group["of"], group["mean"], group["missing"]) == (2, 3, 1.5, "x=3 is inf")
+    (best,) = grid.best("loss").to_dict("records")
+    assert (best["x"], best["loss"], best["ranked"], best["not_ranked"]) == (1, 1.0, 2, "1 with loss inf")
+    assert list(grid.grouped(by="kind", across="x", metric="loss")["x=2"]) == [2.0]
+    with pytest.raises(InputError, match="Did you mean loss"):
+        grid.grouped(by="kind", over="x", metric="los")
 
 
 def test_launching_again_launches_what_is_missing(project: Path) -> None:

@@ -21,6 +21,7 @@ def train(config, run):
     return {"val/ssim": 1 / config["mask"]["acceleration"]}
 """
 ASKS = {"launch", "requeue", "cancel", "prune", "restore"}
+WITHOUT_END = {"tensorboard": "--no-start"}
 
 
 def blocks(language: str) -> list[str]:
@@ -54,6 +55,7 @@ def test_every_command_of_the_readme_works(project: Project) -> None:
         arguments = [run_id(project) if argument == "3fa9" else argument.replace("slurm-gpu", "quick") for argument in arguments]
         if verb == "launch" and "--profile" not in arguments:
             arguments += ["--profile", "quick"]
+        arguments += [WITHOUT_END[verb]] if verb in WITHOUT_END else []
         project.ok(verb, *arguments, *(["--yes"] if verb in ASKS else []), *(["--profile", "quick"] if verb == "doctor" else []))
     assert project.counts("quickstart") == {"completed": 8}
     assert (project.folder / "summary.csv").read_text().count("\n") == 9

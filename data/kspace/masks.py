@@ -1,9 +1,8 @@
-"""Which columns of k-space are sampled: random and equispaced masks with a fully sampled centre."""
+"""A mask of k-space, drawn as it was described: it says what it samples, and has been held to it."""
 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -11,96 +10,139 @@ from numpy.random import Generator
 from numpy.typing import NDArray
 
 from data.errors import BadInput
-
-Columns = NDArray[np.bool_]
+from data.kspace.budget import Budget, periodic, refuse_excess, thin
+from data.kspace.calibration import Columns, Points, calibration_points, center_columns
+from data.kspace.columns import COLUMNS, bounds
+from data.kspace.description import COLUMN_KINDS, KINDS, MaskDescription
+from data.kspace.planes import TILE, caipirinha_points, lattice_period, tile_random_points, uniform_points
+from data.kspace.poisson import poisson_disc_points
 
 
 @dataclass(frozen=True, kw_only=True)
-class ColumnMask:
+class Mask:
     """One drawn mask. Unlike the request, `sampled_fraction` says what was really sampled."""
 
-    columns: Columns
-    """(x,): True where a column of k-space is kept."""
+    kept: NDArray[np.bool_]
+    """(1, x) for columns, (y, x) for points: True where k-space is kept; to be multiplied with (coil, y, x)."""
     sampled_fraction: float
-    """Kept columns by columns that the scanner acquired (padding is not counted)."""
+    """Kept positions by positions that the scanner acquired (padding is not counted)."""
+    asked_fraction: float
+    """1 / acceleration."""
+    tolerance: float
+    """Farthest from `asked_fraction` that the formula of the kind comes at these sizes; no mask is farther."""
+
+    @property
+    def columns(self) -> Columns:
+        """(x,): True where a column is kept. Raises BadInput for a mask of points."""
+        if self.kept.shape[0] != 1:
+            raise BadInput(f"mask: columns were expected, got points {self.kept.shape}. Choose mask.kind from {', '.join(COLUMN_KINDS)}.")
+        return self.kept[0]
 
 
-def draw_mask(
-    kind: str, width: int, *, center_fraction: float, acceleration: float, rng: Generator, acquired: slice = slice(None)
-) -> ColumnMask:
-    """Draw a mask of `width` columns. kind: one of MASK_KINDS. acquired: columns that hold data; the others are never sampled.
+ColumnMask = Mask
+"""A mask whose `columns` are asked for."""
+
+
+def draw(description: MaskDescription, size: tuple[int, int], rng: Generator, *, acquired: slice = slice(None)) -> Mask:
+    """Draw a mask for k-space of `size` (y, x). acquired: columns that hold data; the others are never sampled.
+
+    Fixed by their description, whatever the generator says: uniform, column_uniform, caipirinha and tile_random.
+    Raises BadInput when the acceleration exceeds the lines, or the calibration region the budget.
+    """
+    if description.kind in COLUMN_KINDS:
+        return draw_mask(
+            description.kind,
+            size[1],
+            center_fraction=description.center_fraction,
+            acceleration=description.acceleration,
+            rng=rng,
+            acquired=acquired,
+        )
+    inside = np.zeros(size, dtype=bool)
+    inside[:, acquired] = True
+    center = calibration_points(size, description.calibration, description.center_fraction) & inside
+    _refuse_excess_points(description, size, center, inside)
+    kept, budget = _draw_points(description, inside, center, rng)
+    return _mask(description.kind, kept, inside, budget)
+
+
+def draw_mask(kind: str, width: int, *, center_fraction: float, acceleration: float, rng: Generator, acquired: slice = slice(None)) -> Mask:
+    """Draw a mask of `width` columns. kind: one of COLUMN_KINDS. acquired: columns that hold data; the others are never sampled.
 
     round(width * center_fraction) columns around width // 2 are always kept; the rest follows the kind.
-    Raises BadInput when the kind is unknown or the centre alone exceeds width / acceleration.
+    Raises BadInput when the kind is unknown, the acceleration exceeds the columns, or the centre alone exceeds width / acceleration.
     """
-    if kind not in MASK_KINDS:
-        raise BadInput(f"mask.kind: '{kind}' is unknown. Known: {', '.join(sorted(MASK_KINDS))}.")
+    if kind not in COLUMNS:
+        raise BadInput(f"mask.kind: '{kind}' is unknown among masks of columns. Known: {', '.join(sorted(COLUMNS))}.")
     center = center_columns(width, center_fraction)
-    if center.sum() > width / acceleration:
-        raise BadInput(
-            f"mask: the centre of {int(center.sum())} columns (center_fraction {center_fraction}) is more than "
-            f"{width} columns / acceleration {acceleration} = {width / acceleration:.1f}. Lower mask.center_fraction or mask.acceleration."
-        )
+    refuse_excess("columns", int(center.sum()), width, acceleration, key=f"center_fraction {center_fraction:g}")
     inside = np.zeros(width, dtype=bool)
     inside[acquired] = True
-    columns = (MASK_KINDS[kind](center, acceleration, rng) | center) & inside
-    return ColumnMask(columns=columns, sampled_fraction=float(columns.sum() / max(inside.sum(), 1)))
+    columns = (COLUMNS[kind](center, acceleration, rng) | center) & inside
+    low, high = bounds(kind, center, acceleration, acquired)
+    return _mask(kind, columns[None], inside[None], Budget(asked=inside.sum() / acceleration, low=low, high=high))
 
 
-def center_columns(width: int, center_fraction: float) -> Columns:
-    """Return the columns that are always sampled. Returns (x,) bool, symmetric about width // 2 where the parity allows."""
-    count = round(width * center_fraction)
-    start = (width - count + 1) // 2
-    columns = np.zeros(width, dtype=bool)
-    columns[start : start + count] = True
-    return columns
+def _refuse_excess_points(description: MaskDescription, size: tuple[int, int], center: Points, inside: Points) -> None:
+    if description.kind in ("uniform", "column_uniform", "caipirinha"):
+        for axis, lines, spacing in zip(("rows", "columns"), size, description.spacing, strict=True):
+            refuse_excess(axis, 0, lines, spacing, key="")
+    key = f"calibration {description.calibration}, center_fraction {description.center_fraction:g}"
+    refuse_excess("points", int(center.sum()), int(inside.sum()), description.acceleration, key=key)
 
 
-def random_columns(center: Columns, acceleration: float, rng: Generator) -> Columns:
-    """Keep each column outside the centre with one probability, such that width / acceleration are expected in all.
-
-    The number varies from draw to draw, as in fastMRI: p = (width / acceleration - centre) / (width - centre).
-    """
-    width, count = center.size, int(center.sum())
-    probability = (width / acceleration - count) / max(width - count, 1)
-    return rng.random(width) < probability
-
-
-def equispaced_columns(center: Columns, acceleration: float, rng: Generator) -> Columns:
-    """Keep every `acceleration`-th column from a random offset on.
-
-    The centre comes on top, so that more than width / acceleration columns are sampled; `equispaced_fraction` corrects this.
-    """
-    return _every(center.size, acceleration, rng)
+def _draw_points(description: MaskDescription, inside: Points, center: Points, rng: Generator) -> tuple[Points, Budget]:
+    """Draw the points and count what the kind can give. inside: points that hold data, center: those always sampled; all (y, x)."""
+    asked = inside.sum() / description.acceleration
+    count = round(asked)
+    if description.kind == "poisson_disc":
+        points = poisson_disc_points(inside & ~center, count - int(center.sum()), rng, density_slope=description.density_slope)
+        return points | center, Budget(asked=asked, low=count, high=count)
+    pattern, period, points_of_period = _pattern(description, inside.shape)
+    low, high = periodic((inside.shape[0], int(inside[0].sum())), period, points_of_period)
+    if not center.any():
+        return pattern & inside, Budget(asked=asked, low=low, high=high)
+    kept = _thinned(description, pattern & inside & ~center, center, count)
+    slack = inside.shape[0] - 1 if description.calibration == "column" and description.kind == "column_uniform" else 0
+    return kept, Budget(asked=asked, low=min(low, count - slack), high=max(count, int(center.sum())))
 
 
-def equispaced_fraction_columns(center: Columns, acceleration: float, rng: Generator) -> Columns:
-    """Keep columns at a wider spacing, such that about width / acceleration are sampled with the centre counted in.
-
-    With n columns, c of them in the centre, and spacing s: c + (n - c) / s = n / acceleration.
-    """
-    width, count = center.size, int(center.sum())
-    budget = width / acceleration - count
-    if budget <= 0:
-        return np.zeros(width, dtype=bool)
-    return _every(width, (width - count) / budget, rng)
-
-
-def _every(width: int, spacing: float, rng: Generator) -> Columns:
-    offset = rng.integers(0, max(round(spacing), 1))
-    columns = np.zeros(width, dtype=bool)
-    positions = np.round(np.arange(offset, width, spacing)).astype(int)
-    columns[positions[positions < width]] = True
-    return columns
+def _pattern(description: MaskDescription, size: tuple[int, ...]) -> tuple[Points, tuple[int, int], int]:
+    """Return the pattern (y, x), its period (y, x) and the points of one period."""
+    plane = (size[0], size[1])
+    if description.kind == "tile_random":
+        kept = round(TILE * TILE / description.acceleration)
+        return tile_random_points(plane, kept, description.seed), (TILE, TILE), kept
+    spacing = description.spacing
+    if description.kind == "caipirinha":
+        period = lattice_period(spacing, description.shift)
+        return caipirinha_points(plane, spacing, description.shift), period, period[1] // spacing[1]
+    return uniform_points(plane, spacing), spacing, 1
 
 
-MASK_KINDS: dict[str, Callable[[Columns, float, Generator], Columns]] = {
-    "random": random_columns,
-    "equispaced": equispaced_columns,
-    "equispaced_fraction": equispaced_fraction_columns,
-}
+def _thinned(description: MaskDescription, outside: Points, center: Points, count: int) -> Points:
+    """Drop points outside the centre, evenly spread, until `count` are left with it; whole columns where both are columns."""
+    if description.kind == "column_uniform" and description.calibration == "column":
+        columns = thin(np.any(outside, axis=0), count // outside.shape[0] - int(center[0].sum()))
+        return (outside & columns) | center
+    return thin(outside, count - int(center.sum())) | center
+
+
+def _mask(kind: str, kept: NDArray[np.bool_], inside: NDArray[np.bool_], budget: Budget) -> Mask:
+    count, positions = int(kept.sum()), max(int(inside.sum()), 1)
+    budget.check(kind, count)
+    return Mask(
+        kept=kept,
+        sampled_fraction=float(count / positions),
+        asked_fraction=float(budget.asked / positions),
+        tolerance=float(budget.tolerance / positions),
+    )
 
 
 def rng_of_name(name: str) -> Generator:
     """Return a generator whose numbers depend on `name` alone: on every machine, in every process, in every year."""
     return np.random.default_rng(int.from_bytes(hashlib.sha256(name.encode()).digest()[:16], "little"))
+
+
+MASK_KINDS = KINDS
+"""Every kind that can be drawn."""

@@ -38,10 +38,15 @@ class Sample(NamedTuple):
     """(batch,) int64: index of the volume in its split."""
     slice: Tensor
     """(batch,) int64: index of the slice in its volume."""
+    sens_maps: Tensor | None = None
+    """(batch, coil, y, x) complex64: sensitivity maps that come with the data."""
+    task: Tensor | None = None
+    """(batch,) int64: number of the task in joint training, from 0."""
 
     def to(self, device: torch.device) -> Sample:
         """Return the sample on `device`."""
-        return Sample(*(values.to(device, non_blocking=True) for values in self))
+        present = {name: values for name, values in self._asdict().items() if values is not None}
+        return Sample(**{name: values.to(device, non_blocking=True) for name, values in present.items()})
 
     @property
     def size(self) -> tuple[int, int]:
@@ -96,4 +101,5 @@ def stack_samples(samples: Sequence[Sample]) -> Sample:
     if len(shapes) > 1:
         listed = " and ".join(f"kspace {kspace}, target {target}" for kspace, target in sorted(shapes))
         raise BadInput(f"data: one batch would hold slices of different shapes, {listed}. Set train.micro_batch: 1.")
-    return Sample(*(torch.stack(values) for values in zip(*samples, strict=True)))
+    present = {name: values for name, *values in zip(Sample._fields, *samples, strict=True) if values[0] is not None}
+    return Sample(**{name: torch.stack(values) for name, values in present.items()})

@@ -7,10 +7,9 @@ import click
 from orchestrator.cli.options import Manner, Target, acting, examples, on_grid, selecting, user
 from orchestrator.cli.show import UNTOUCHED, confirm, count, document, say
 from orchestrator.results.select import Selection, select
-from orchestrator.store.ledger import take_pen
-from orchestrator.watchdog.act import cancel
+from orchestrator.watchdog.asked import cancel_runs
 from orchestrator.watchdog.look import look
-from orchestrator.watchdog.watch import record, record_under
+from orchestrator.watchdog.watch import record
 
 _EXAMPLES = examples(
     """
@@ -39,10 +38,7 @@ def command(*, target: Target, selection: Selection, manner: Manner) -> None:
     if not manner.dry_run and chosen:
         confirm(f"Cancel {count(len(chosen), 'run')}?", yes=manner.yes)
         ids = {found.id for found in chosen}
-        with take_pen(opened.paths, lease_s=site.profile.lease_s) as pen:
-            seen = record_under(pen, opened, site)
-            fresh = [pen.records.get(run_id) for run_id in ids if not pen.records.get(run_id).is_final]
-            at_once, ending = cancel(pen, fresh, seen.snapshot, site, by=user())
+        at_once, ending = cancel_runs(opened, site, ids, by=user())
     if manner.as_json:
         document("cancel", grid=opened.paths.name, runs=[found.id for found in chosen], done=not manner.dry_run)
     elif manner.dry_run:

@@ -17,7 +17,10 @@ from orchestrator.cli.show import count, document, say, terminal_width, warn
 from orchestrator.cluster.runs_folder import folder_facts
 from orchestrator.cluster.scheduler import Fact, Verdict
 from orchestrator.doctor.check import probe
-from orchestrator.store.errors import ClusterError
+from orchestrator.messages.addresses import read_targets
+from orchestrator.messages.delivery import check_installed, send
+from orchestrator.messages.post import Request
+from orchestrator.store.errors import ClusterError, InputError
 from orchestrator.store.layout import GridPaths
 from orchestrator.watchdog.look import Site, open_site
 
@@ -29,6 +32,7 @@ _EXAMPLES = examples(
 mrsweep doctor
 mrsweep doctor --profile slurm-gpu --runs /scratch/me/runs
 mrsweep doctor --probe                also asks a node, by a job of a minute
+mrsweep doctor --message              also sends a test message to each address
 """
 )
 
@@ -41,12 +45,15 @@ mrsweep doctor --probe                also asks a node, by a job of a minute
 @click.option(
     "--wait", "wait_min", type=click.FloatRange(min=0.1), default=10, show_default=True, help="Minutes until that job must start."
 )
-def command(runs: Path, *, profile: str | None, as_json: bool, asks_node: bool, wait_min: float) -> None:
+@click.option("--message", "sends", is_flag=True, help="Also send a test message to each address that grids can name in notify.")
+def command(runs: Path, *, profile: str | None, as_json: bool, asks_node: bool, wait_min: float, sends: bool) -> None:
     """Check scheduler, limits, accounting and the filesystem of the runs folder. Exits with 1 if something will not work."""
     site = open_site(GridPaths(runs), profile)
     facts = [*_machine(), *folder_facts(runs, site.profile), *_cluster(site)]
     if asks_node:
         facts += probe(runs, site.profile, patience_s=60 * wait_min, tell=warn)
+    if sends:
+        facts += _messages()
     if as_json:
         document("doctor", facts=[msgspec.to_builtins(fact) for fact in facts])
     else:
@@ -69,6 +76,20 @@ def _cluster(site: Site) -> Iterator[Fact]:
     except ClusterError as error:
         advice = f"{error} Is SLURM_CONF set, and the controller up?"
         yield Fact(name="Slurm", value="does not answer", verdict=Verdict.BAD, advice=advice)
+
+
+def _messages() -> Iterator[Fact]:
+    """Send a test message to each address."""
+    try:
+        check_installed()
+        targets = read_targets(os.environ)
+    except InputError as error:
+        yield Fact(name="messages", value="cannot be sent", verdict=Verdict.BAD, advice=str(error))
+        return
+    text = "This is a test message.\nWho gets it is told by the grids whose files hold notify."
+    for target in targets:
+        why = send(Request(url=target.url, subject=f"[mrsweep] a test message to {target.name}", text=text))
+        yield Fact(name=f"message to {target.name}", value=why or "accepted", verdict=Verdict.BAD if why else Verdict.OK)
 
 
 def lines(facts: Iterable[Fact], width: int) -> Iterator[str]:

@@ -7,6 +7,7 @@ from functools import partial
 from typing import NamedTuple
 
 from orchestrator.cli.show import arrange, cell, minutes
+from orchestrator.results.abbreviations import short_values
 from orchestrator.results.overview import Line
 from orchestrator.results.select import short_names
 from orchestrator.store.states import State
@@ -15,9 +16,6 @@ COLUMNS = ["id", "state", "try", "step", "objective", "time", "run", "note", "no
 STATE, LABEL, NOTE, NODE = (COLUMNS.index(name) for name in ("state", "run", "note", "node"))
 SHRINK = {"state": 9, "run": 18, "note": 28}
 """Columns that give way on a narrow terminal, and how far."""
-
-_LEAST = 3
-"""Letters that are left of a value at least."""
 
 Label = Callable[[Line], str]
 
@@ -48,7 +46,7 @@ def _writings(lines: Sequence[Line]) -> Iterator[Listing]:
     told = ", ".join(f"{key}={value}" for key, value in shared.items())
     varying = {key: name for key, name in names.items() if key not in shared}
     yield Listing(_rows(lines, partial(_label, names=varying, values={}), without=(NODE,)), told)
-    brief = partial(_label, names=varying, values={key: _beginnings(line.varying.get(key) for line in lines) for key in varying})
+    brief = partial(_label, names=varying, values={key: short_values(line.varying.get(key) for line in lines) for key in varying})
     yield Listing(_rows(lines, brief, without=(NODE,)), told)
     yield Listing(_rows(lines, brief, without=(NODE, NOTE)), told)
 
@@ -74,17 +72,6 @@ def _shared(lines: Sequence[Line]) -> dict[str, str]:
     everywhere = {key for key in found if all(key in line.varying for line in lines)}
     shared = {key: next(iter(values)) for key, values in found.items() if len(values) == 1 and key in everywhere}
     return shared if len(lines) > 1 and len(shared) < len(found) else {}
-
-
-def _beginnings(values: Iterable[object]) -> dict[str, str]:
-    """Return text → its shortest beginning, at least three letters, that none of the other texts has; numbers stay as they are."""
-    texts = list(dict.fromkeys(value for value in values if isinstance(value, str)))
-    return {text: _beginning(text, [other for other in texts if other != text]) for text in texts}
-
-
-def _beginning(text: str, others: Sequence[str]) -> str:
-    lengths = range(_LEAST, len(text))
-    return next((text[:length] for length in lengths if not any(other.startswith(text[:length]) for other in others)), text)
 
 
 def _is_cut(rows: list[list[object]], width: int) -> bool:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import time
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import click
@@ -20,11 +21,11 @@ from orchestrator.cli.options import (
     variant_option,
     yes_option,
 )
-from orchestrator.cli.show import UNTOUCHED, advise, confirm, count, document, say, table, waiting
+from orchestrator.cli.show import UNTOUCHED, advise, confirm, count, document, say, table, waiting, warn
 from orchestrator.grid.manifest import Manifest
 from orchestrator.grid.spec import read_spec
 from orchestrator.launch.apply import make_draft
-from orchestrator.launch.opened import is_grid_file, place_of
+from orchestrator.launch.opened import OpenGrid, is_grid_file, place_of
 from orchestrator.launch.plan import Plan
 from orchestrator.store.errors import ClusterError
 from orchestrator.store.ledger import check_usable
@@ -32,6 +33,7 @@ from orchestrator.store.states import State
 from orchestrator.watchdog.janitor import check_place
 from orchestrator.watchdog.look import site_of
 from orchestrator.watchdog.proposal import Canary, Launched, Proposal, carry_out, propose
+from orchestrator.watchdog.telling import tell_launch
 
 LOCAL = "--profile local"
 
@@ -110,8 +112,18 @@ def command(
         launched = carry_out(proposal, project, resume_by=by, janitor=janitor or (bool(canary) and site.scheduler.name != "local"))
     if as_json:
         _document(launched.plan, draft.paths.name, tokens=launched.tokens)
-        return
-    _tell(launched, proposal)
+    else:
+        _tell(launched, proposal)
+    if launched.tokens and spec.notify is not None:
+        _tell_others(OpenGrid(draft.paths), tell=warn if as_json else say)
+
+
+def _tell_others(grid: OpenGrid, *, tell: Callable[[str], None]) -> None:
+    """Send the message that the grid was started; all else is said before, for a mail server may be slow."""
+    with waiting("sending messages"):
+        told = tell_launch(grid, clock=time.time).told
+    for sentence in told:
+        tell(sentence)
 
 
 def _with_way_out(message: str) -> str:

@@ -26,7 +26,10 @@ VERBS = {
     "cancel": "End runs, or keep them from starting.",
     "prune": "Move what is not wanted any more to the trash, and empty it.",
     "restore": "Bring back what prune moved.",
-    "summary": "Write the table of results: one row a run.",
+    "summary": "Write tables of results: runs, means over seeds, the best of each group.",
+    "plot": "Draw a metric over a key or over the steps, with intervals over the seeds.",
+    "tensorboard": "Show the runs with TensorBoard, under readable names.",
+    "report": "Write one HTML page about a grid: plots, pictures, failures, best runs.",
 }
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -25,18 +24,15 @@ from orchestrator.cli.options import (
     variant_option,
 )
 from orchestrator.cli.show import UNTOUCHED, advise, confirm, count, document, say, table, warn
-from orchestrator.cluster.scheduler import Snapshot
 from orchestrator.launch.opened import OpenGrid
-from orchestrator.pruning.carry_out import Moved, carry_out, was_cut_off
-from orchestrator.pruning.plan import Kind, PrunePlan, Scene, Wanted, plan_prune, weigh
+from orchestrator.pruning.carry_out import Moved, was_cut_off
+from orchestrator.pruning.plan import Kind, PrunePlan, Wanted, plan_prune, weigh
 from orchestrator.pruning.sizes import Size
 from orchestrator.results.select import Selection
 from orchestrator.store.errors import SelectionError
-from orchestrator.store.ledger import take_pen
-from orchestrator.store.records import Records
-from orchestrator.watchdog.decisions import decisions_of
-from orchestrator.watchdog.look import Site, ask_of, known_limits, look
-from orchestrator.watchdog.watch import record, record_under
+from orchestrator.watchdog.asked import move_to_trash, scene_of
+from orchestrator.watchdog.look import look
+from orchestrator.watchdog.watch import record
 
 SHOWN = 20
 DAY_S = 86400.0
@@ -150,25 +146,15 @@ def _selects(selection: Selection) -> bool:
 def _prune(target: Target, wanted: Wanted, manner: Manner) -> None:
     opened, site = target.open()
     seen = look(opened, site) if manner.dry_run else record(opened, site)
-    plan = weigh(plan_prune(_scene(opened, site, seen.records, seen.snapshot), wanted), opened)
+    plan = weigh(plan_prune(scene_of(opened, site, seen.records, seen.snapshot), wanted), opened)
     cut_off = was_cut_off(opened, seen.records)
     if not manner.as_json:
         _show(opened, plan, cut_off=cut_off)
     moved = Moved()
     if not manner.dry_run and (plan.runs or plan.parts or cut_off):
         confirm(f"Move {_things(plan)} to the trash?", yes=manner.yes)
-        with take_pen(opened.paths, lease_s=site.profile.lease_s) as pen:
-            record_under(pen, opened, site)
-            chosen = {*plan.runs, *(item.run for item in plan.parts)}
-            snapshot = ask_of(chosen, pen.records, site.scheduler, pen.clock())
-            moved = carry_out(pen, _scene(opened, site, pen.records, snapshot), plan, wanted, by=user())
+        moved = move_to_trash(opened, site, plan, wanted, by=user())
     _report(opened, plan, moved, manner)
-
-
-def _scene(opened: OpenGrid, site: Site, records: Records, snapshot: Snapshot) -> Scene:
-    decisions = decisions_of(opened, site, records, snapshot, known_limits(site))
-    taken_up = frozenset(decisions.again) | decisions.later.keys()
-    return Scene(opened, records, snapshot, time.time(), taken_up=taken_up, given_up=frozenset(decisions.given_up))
 
 
 def _things(plan: PrunePlan) -> str:

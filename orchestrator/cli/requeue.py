@@ -13,17 +13,16 @@ from orchestrator.cli.changes import Changes, check_by_schema, read_changes
 from orchestrator.cli.options import Manner, Target, acting, examples, on_grid, selecting, user
 from orchestrator.cli.show import UNTOUCHED, advise, confirm, count, document, say
 from orchestrator.grid.manifest import Manifest
-from orchestrator.launch.launch import renew_code
 from orchestrator.launch.opened import OpenGrid
 from orchestrator.results.cost import limit_of
 from orchestrator.results.select import Selection, select
-from orchestrator.store.ledger import take_pen
 from orchestrator.store.records import Records
 from orchestrator.store.states import ALIVE, State
-from orchestrator.watchdog.act import TAKEN_BACK, Submittal, plan_submittal, remember, settings_or_fail, submit
+from orchestrator.watchdog.act import TAKEN_BACK, Submittal, plan_submittal, settings_or_fail
+from orchestrator.watchdog.asked import submit_again
 from orchestrator.watchdog.look import Look, Site, look
 from orchestrator.watchdog.picture import written_spec
-from orchestrator.watchdog.watch import record, record_under
+from orchestrator.watchdog.watch import record
 
 _EXAMPLES = examples(
     """
@@ -59,15 +58,13 @@ def command(*, target: Target, selection: Selection, overrides: tuple[str, ...],
     asked, tokens = submittal.runs, list[str]()
     if not manner.dry_run and (submittal.runs or submittal.later):
         confirm(f"Submit {count(submittal.runs + len(submittal.later), 'run')}?", yes=manner.yes)
-        with take_pen(opened.paths, lease_s=site.profile.lease_s) as pen:
-            seen = record_under(pen, opened, site)
-            shown = {row.run for array in submittal.arrays for row in array.rows} | {job.row.run for job in submittal.later}
-            now = msgspec.structs.replace(seen, records=pen.records)
-            submittal = _plan(opened, site, now, msgspec.structs.replace(selection, limit=None), changes, only=shown)
-            if code == "today":
-                renew_code(opened, Path.cwd())
-            tokens = submit(pen, opened, submittal, site, seen.snapshot, reason="requeue")
-            remember(pen, submittal.later, by=user())
+        shown = {row.run for array in submittal.arrays for row in array.rows} | {job.row.run for job in submittal.later}
+        unlimited = msgspec.structs.replace(selection, limit=None)
+
+        def plan(now: Look) -> Submittal:
+            return _plan(opened, site, now, unlimited, changes, only=shown)
+
+        submittal, tokens = submit_again(opened, site, plan, by=user(), project=Path.cwd() if code == "today" else None)
     if manner.as_json:
         runs = [row.run for array in submittal.arrays for row in array.rows]
         document("requeue", grid=opened.paths.name, runs=runs, tokens=tokens, done=not manner.dry_run)

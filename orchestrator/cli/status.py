@@ -3,31 +3,30 @@
 from __future__ import annotations
 
 import math
+import os
 import sys
 import time
-from collections import Counter
 from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import click
 import msgspec
 
 from orchestrator.cli.labels import COLUMNS, SHRINK, list_runs
-from orchestrator.cli.options import examples, json_option, open_grid, profile_option, runs_option, selecting, variant_option
+from orchestrator.cli.options import examples, json_option, open_grid, profile_option, runs_option, selecting, user, variant_option
 from orchestrator.cli.show import advise as advised
-from orchestrator.cli.show import arrange, document, make_table, pass_over, say, table, terminal_width
+from orchestrator.cli.show import arrange, cell, document, make_table, minutes, pass_over, say, table, terminal_width
 from orchestrator.cli.standing import advice_lines, age, below, head, inert, tail, words
 from orchestrator.cluster.choose import spent_calls
 from orchestrator.launch.opened import OpenGrid, known_grids
 from orchestrator.results.overview import Overview
 from orchestrator.results.select import Selection
 from orchestrator.store.errors import StoreError
-from orchestrator.store.layout import GridPaths
-from orchestrator.store.ledger import read_records
 from orchestrator.store.states import State
 from orchestrator.watchdog.look import Site, site_of
 from orchestrator.watchdog.picture import take_advice, take_picture
+from orchestrator.watchdog.recorded import Recorded, read_recorded
 
 LINES = 20
 REFRESH_S = 2.0
@@ -36,6 +35,7 @@ _MOVING = {state.value for state in (State.QUEUED, State.RUNNING, State.STALLED,
 _EXAMPLES = examples(
     """
 mrsweep status                        every grid under runs/
+mrsweep status --watch                the live view: grids, runs, logs, keys to requeue, cancel and prune
 mrsweep status quickstart --watch
 mrsweep status quickstart --state failed --all
 mrsweep status quickstart --signature 3f9a1c
@@ -60,7 +60,7 @@ def _a_number(_context: click.Context, _option: click.Parameter, value: float | 
 @selecting
 @json_option
 @click.option("--all", "show_all", is_flag=True, help=f"List every run, not only {LINES}.")
-@click.option("--watch", "live", is_flag=True, help="Refresh until every run has ended, or until Ctrl-C. Writes nothing.")
+@click.option("--watch", "live", is_flag=True, help="The live view; into a pipe a table until every run has ended.")
 @click.option("--advise", "advising", is_flag=True, help="Say which resources would do, from what finished runs used.")
 @click.option(
     "--gpu-gb",
@@ -85,11 +85,17 @@ def command(
     if live and as_json:
         raise click.UsageError("--watch refreshes a table; leave out --json.")
     if grid is None:
-        if live or advising or selection != Selection():
-            raise click.UsageError("GRID is missing: --watch, --advise and what selects runs are about one grid.")
-        _all_grids(runs, as_json=as_json)
+        if advising or selection != Selection() or (live and not _is_screen()):
+            raise click.UsageError("GRID is missing: --advise, what selects runs, and --watch without a terminal are about one grid.")
+        if live:
+            _live_view(runs, None, selection, profile)
+        else:
+            _all_grids(runs, as_json=as_json)
         return
     opened = open_grid(grid, runs, variant=variant)
+    if live and not advising and _is_screen():
+        _live_view(runs, opened, selection, profile)
+        return
     site = site_of(opened, profile, reading=True)
     if advising:
         _advise(opened, site, selection, gpu_gb, as_json=as_json)
@@ -106,7 +112,7 @@ def _all_grids(runs: Path, *, as_json: bool) -> None:
     known = known_grids(runs)
     grids = list(_readable(runs, known))
     if as_json:
-        document("grids", grids=[grid._asdict() for grid in grids])
+        document("grids", grids=[{"grid": grid.grid, "counts": grid.counts, "recorded_at": grid.recorded_at} for grid in grids])
         return
     if not known:
         say(f"There are no grids in {runs}. Launch one with: {advised('launch grids/NAME.yaml')}")
@@ -118,31 +124,13 @@ def _all_grids(runs: Path, *, as_json: bool) -> None:
         say(f"Runs may have moved on since; how they are now: {advised('status GRID')}")
 
 
-class Recorded(NamedTuple):
-    """A grid as its ledger has it."""
-
-    grid: str
-    counts: dict[str, int]
-    recorded_at: float | None
-    """When it was written to last; None before the first launch."""
-
-
 def _readable(runs: Path, names: Iterable[str]) -> Iterator[Recorded]:
     """Yield each grid that can be read; one that is damaged is told, and does not hide the others."""
     for name in names:
         try:
-            yield _recorded(runs, name)
+            yield read_recorded(runs, name)
         except (StoreError, OSError) as error:
             pass_over(name, error)
-
-
-def _recorded(runs: Path, name: str) -> Recorded:
-    opened = OpenGrid(GridPaths(runs / name))
-    records = read_records(opened.paths)
-    opened.check(records)
-    counts = Counter(records.get(run_id).state.value for run_id in opened.manifests)
-    at = max((records.looked_at, *(record.since for record in records.runs.values())))
-    return Recorded(name, dict(counts), at or None)
 
 
 def _print(picture: Overview) -> None:
@@ -162,6 +150,35 @@ def _advise(opened: OpenGrid, site: Site, selection: Selection, gpu_gb: float | 
         return
     for line in inert(advice_lines(advice, opened.paths.name, terminal_width())):
         click.echo(line)
+
+
+def _is_screen() -> bool:
+    """Say whether there is a terminal that shows whole screens and takes keys."""
+    streams = (sys.__stdin__, sys.__stdout__, sys.__stderr__)
+    return os.environ.get("TERM", "dumb") != "dumb" and all(stream is not None and stream.isatty() for stream in streams)
+
+
+def _live_view(runs: Path, opened: OpenGrid | None, selection: Selection, profile: str | None) -> None:
+    from orchestrator.live.app import INTERRUPTED, LiveView
+    from orchestrator.live.filters import Filter
+    from orchestrator.live.reading import GridReader
+    from orchestrator.live.words import Words
+
+    spoken = Words(
+        head=lambda picture, width: inert(head(picture, width)),
+        why=lambda picture, width: inert(tail(picture, width)),
+        cell=cell,
+        minutes=minutes,
+        counts=words,
+        age=age,
+        user=user,
+    )
+    reader = None if opened is None else GridReader(opened.paths, profile=profile)
+    view = LiveView(runs, spoken, reader=reader, profile=profile, wanted=Filter(selection))
+    if view.run() == INTERRUPTED:
+        raise click.Abort
+    if view.return_code:
+        raise click.exceptions.Exit(view.return_code)
 
 
 def _watch(opened: OpenGrid, site: Site, selection: Selection, limit: int) -> None:

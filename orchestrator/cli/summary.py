@@ -1,60 +1,119 @@
-"""mrsweep summary: the table of results, one row a run."""
+"""mrsweep summary: the tables of results: runs, reports, groups, the best of each group."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import textwrap
+from collections.abc import Callable, Iterator, Sequence
+from itertools import islice
 from pathlib import Path
+from typing import Any
 
 import click
 import msgspec
 
-from orchestrator.cli.options import Target, examples, json_option, on_grid, selecting
-from orchestrator.cli.show import count, say, table
-from orchestrator.grid.manifest import Manifest
-from orchestrator.launch.opened import OpenGrid
-from orchestrator.results.select import Selection, select, varying_keys
-from orchestrator.results.summary import Table, check_suffix, render, summarise
+from orchestrator.cli.main import one_line
+from orchestrator.cli.options import (
+    Target,
+    examples,
+    json_option,
+    open_grid,
+    profile_option,
+    runs_option,
+    selecting,
+    variant_option,
+)
+from orchestrator.cli.show import count, document, say, table, terminal_width
+from orchestrator.results.select import Selection
 from orchestrator.store.errors import InputError
 from orchestrator.store.files import write_atomic
-from orchestrator.store.records import Record, Records
-from orchestrator.store.states import State
-from orchestrator.watchdog.look import look
+from orchestrator.tables.figures import as_words
+from orchestrator.tables.question import Question, answer, check
+from orchestrator.tables.study import Study
+from orchestrator.tables.table import Table
+from orchestrator.tables.writers import as_document, check_suffix, write
+from orchestrator.watchdog.look import site_of
+from orchestrator.watchdog.study import take_study
+
+ROWS = 100
+"""Rows that are printed; a file has them all."""
+_NARROW = 9
+"""Characters that keys and states keep in a narrow terminal."""
 
 _EXAMPLES = examples(
     """
 mrsweep summary quickstart
 mrsweep summary quickstart -o summary.csv
-mrsweep summary quickstart --where 'mask.acceleration=8' -o best.md
+mrsweep summary quickstart --by mask.kind,mask.acceleration --over seed
+mrsweep summary quickstart --by mask.kind --across mask.acceleration --over seed --metric val/ssim
+mrsweep summary quickstart --by mask.kind,mask.acceleration --over seed --baseline 'mask.kind=random'
+mrsweep summary quickstart --best val/ssim --per mask.acceleration -o best.md
+mrsweep summary quickstart --long -o curves.parquet
 """
 )
 
 
+def _words(_context: click.Context, _option: click.Parameter, given: Sequence[str]) -> tuple[str, ...]:
+    """Return the words of an option that is repeatable, or takes several with commas between them."""
+    return tuple(word.strip() for text in given for word in text.split(",") if word.strip())
+
+
+def _listing(name: str, field: str, what: str, metavar: str = "KEY,…") -> Callable[[Any], Any]:
+    return click.option(name, field, multiple=True, callback=_words, metavar=metavar, help=what)
+
+
 @click.command("summary", epilog=_EXAMPLES)
-@on_grid
+@click.argument("grids", metavar="GRID...", nargs=-1, required=True)
+@runs_option
+@variant_option
+@profile_option
 @selecting
-@click.option("-o", "--output", type=click.Path(path_type=Path), help="File to write: .csv, .tsv, .json or .md.")
+@_listing("--metric", "metrics", "Metrics to show, also as patterns: 'test/*'.", "NAME,…")
+@click.option(
+    "--select", default="", metavar="METRIC", help="Take each run at its best step of METRIC; max:NAME or min:NAME says which way."
+)
+@click.option("--long", is_flag=True, help="One row a step and run.")
+@click.option("--all-keys", is_flag=True, help="Every key of the config, not only those that vary.")
+@_listing("--by", "by", "One row for the runs that share these keys, with mean and interval.")
+@_listing("--over", "over", "The keys in which the runs of a group differ, such as seed.")
+@_listing("--across", "across", "Make the values of these keys columns.")
+@click.option("--baseline", default="", metavar="EXPR", help="Compare the groups, pair by pair, with this one: 'mask.kind=random'.")
+@click.option("--best", default="", metavar="METRIC", help="Show the best run by METRIC, and its other metrics.")
+@_listing("--per", "per", "Show the best run of each group.")
+@click.option("-o", "--output", type=click.Path(path_type=Path), help="File to write: .csv .tsv .parquet .json .md .tex .html.")
 @json_option
-def command(*, target: Target, selection: Selection, output: Path | None, as_json: bool) -> None:
-    """Print the table of results, or write it to a file. The same results give the same bytes."""
+def command(
+    *,
+    grids: tuple[str, ...],
+    runs: Path,
+    variant: str | None,
+    profile: str | None,
+    selection: Selection,
+    output: Path | None,
+    as_json: bool,
+    **asked: Any,
+) -> None:
+    """Print a table of results, or write it to a file. The same results give the same bytes.
+
+    Without --by, --best or --long: one row a run. A metric's value is that of the step where the grid's objective was best.
+    """
+    question = Question(**asked)
+    check(question)
     suffix = _check_output(output) if output else ""
-    opened, site = target.open()
-    records = look(opened, site).records
-    results = summarise(_chosen(opened, records, selection), opened.spec.objective)
-    if as_json:
-        click.echo(render(results, ".json"), nl=False)
-    elif output is None:
-        _print(results, varying_keys(opened.manifests.values()))
+    studies = [_study(Target(grid, runs, variant, profile), selection) for grid in dict.fromkeys(grids)]
+    tables = answer(studies, question)
     if output is not None:
-        _write(output, render(results, suffix).encode())
-    if not as_json:
-        _tell(results, output)
+        _write(output, write(tables, suffix))
+    if as_json:
+        document("summary", **as_document(tables.data))
+        return
+    if output is None:
+        _print(tables.page)
+    _tell(tables.data, output)
 
 
-def _chosen(opened: OpenGrid, records: Records, selection: Selection) -> list[tuple[Manifest, Record]]:
-    """Return the selected runs; what lies in the trash only where it is asked for."""
-    pairs = select(opened.manifests, records, msgspec.structs.replace(selection, limit=None))
-    kept = [pair for pair in pairs if pair[1].state is not State.PRUNED or State.PRUNED in selection.states]
-    return kept[: selection.limit]
+def _study(target: Target, selection: Selection) -> Study:
+    opened = open_grid(target.grid, target.runs, variant=target.variant)
+    return take_study(opened, site_of(opened, target.profile, reading=True), selection)
 
 
 def _write(output: Path, content: bytes) -> None:
@@ -71,22 +130,26 @@ def _check_output(output: Path) -> str:
     return check_suffix(output)
 
 
-def _print(results: Table, keys: Sequence[str]) -> None:
-    """Print what has room: what varies and the objective first."""
-    first = [column for column in results.columns if column.endswith(" (best)") and column not in keys]
-    columns = ["id", *keys, *first, *(column for column in results.columns[1:] if column not in {*keys, *first})]
-    rows = [[str(row["id"])[:8], *(row.get(column) for column in columns[1:])] for row in results.rows]
-    dropped = table(columns, rows, shrink=dict.fromkeys(keys, 8))
+def _print(page: Table) -> None:
+    """Print what has room: what varies and the metrics stand first."""
+    headings = [page.short.get(column, column) for column in page.columns]
+    shown = msgspec.structs.replace(page, rows=tuple(islice(page.rows, ROWS)))
+    keys = [] if page.kind == "matrix" else [page.short[column] for column in page.columns if column in page.short]
+    dropped = table(headings, as_words(shown), shrink=dict.fromkeys([*keys, "state"], _NARROW))
     if dropped:
         say(f"{count(dropped, 'more column')} in the file that -o FILE writes")
+    if len(page.rows) > ROWS:
+        say(f"{count(len(page.rows) - ROWS, 'more row')} in the file that -o FILE writes")
 
 
-def _tell(results: Table, output: Path | None) -> None:
-    told = count(len(results.rows), "run")
-    if results.missing:
-        told += f", {results.missing} without a result"
-    if results.not_finite:
-        told += f", {results.not_finite} with a value that is not finite"
-    if results.unreported:
-        say(f"{count(results.unreported, 'completed run')} without a value of '{results.objective}': not reported, or no number.")
+def _tell(data: Table, output: Path | None) -> None:
+    """Say what is missing, one sentence a line, and how many runs the table is about."""
+    for note in data.notes:
+        for line in _wrapped(f"{note}."):
+            click.echo(line)
+    told = count(data.counts.get("runs", 0), "run")
     say(f"{told}{f'; written to {output}' if output else ''}.")
+
+
+def _wrapped(text: str) -> Iterator[str]:
+    yield from textwrap.wrap(one_line(text), max(40, terminal_width()), subsequent_indent="  ", break_on_hyphens=False)

@@ -44,7 +44,7 @@ def _round(opened: OpenGrid, site: Site, *, as_json: bool) -> bool:
         warn(f"{time.strftime('%H:%M:%S')} {error}")
         return True
     _tell(done, opened, as_json=as_json)
-    return done.is_open
+    return done.is_open or done.is_unsent
 
 
 def _tell(done: Round, opened: OpenGrid, *, as_json: bool) -> None:

@@ -18,10 +18,10 @@ _PRCTL = ctypes.CDLL(None, use_errno=True).prctl
 _INHERITED = (
     *("SBATCH_", "SLURM_", "SLURMD_", "SRUN_", "SALLOC_", "SQUEUE_", "SACCT_", "SACCTMGR_", "SCANCEL_", "SINFO_", "SCONTROL_"),
     *("SUBMITIT_", "MRSWEEP_SLURM_", "MRSWEEP_INDEX"),
-    *("PYTHONINSPECT", "PYTHONSTARTUP"),
+    *("PYTHONINSPECT", "PYTHONSTARTUP", "MRSWEEP_NOTIFY"),
 )
-"""Variables of an enclosing job, those that change what Slurm's commands do or print, and those that make Python interactive:
-with PYTHONINSPECT a worker's exit code is lost."""
+"""Variables of an enclosing job, those that change what Slurm's commands do or print, those that make Python interactive
+(with PYTHONINSPECT a worker's exit code is lost), and the passwords of messages, which are none of a job's business."""
 _KEPT = frozenset({"SLURM_CONF", "SLURM_CONF_SERVER", "SLURM_JWT"})
 """Which cluster is asked, and with what right."""
 

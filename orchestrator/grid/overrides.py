@@ -8,8 +8,9 @@ from orchestrator.store.errors import SpecError
 
 _WHOLE_REST = ("config", "grid", "when")
 """Sections whose entries are dotted keys: grid.optim.lr is the axis optim.lr."""
-_NESTED = ("resources", "policy", "pack", "metrics", "prepare", "needs")
-_PLAIN = ("entry", "command", "schema", "runtime", "preload", "signal", "keep_env", "code", "start", "pack", "prepare", "grid", "random")
+_NESTED = ("resources", "policy", "notify", "pack", "metrics", "prepare", "needs")
+_SETTINGS = ("entry", "command", "schema", "runtime", "notify", "preload", "signal", "keep_env", "code", "start", "pack")
+_PLAIN = (*_SETTINGS, "prepare", "grid", "random")
 _IN_FILE_ONLY = ("name", "variant", "variants", "set", "cases", "zip", "exclude")
 
 
@@ -21,7 +22,7 @@ def parse_override(text: str) -> Node:
     """
     key, equals, value_text = text.partition("=")
     key = key.strip()
-    place = Mark(f"--set {text[:80]}")
+    place = Mark(f"--set {key}=…" if key.startswith("notify") else f"--set {text[:80]}")  # an address there is not repeated
     if not equals or not key:
         raise SpecError(f"--set {text[:60]!r}: an override is a key and a value. Write --set train.epochs=2.")
     problem = key_problem(key)

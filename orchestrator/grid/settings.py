@@ -1,4 +1,4 @@
-"""What a grid file says once, for all of its runs: entry, runtime keys, policy, packing, metrics and the worker's habits."""
+"""What a grid file says once, for all of its runs: entry, runtime keys, policy, messages, packing, metrics and the worker's habits."""
 
 from __future__ import annotations
 
@@ -13,12 +13,13 @@ from orchestrator.cluster.resources import Pack
 from orchestrator.grid.dotted import check_key
 from orchestrator.grid.interpolate import split_command
 from orchestrator.grid.loading import Node, plain, show
+from orchestrator.grid.notify_shape import Notify, read_notify
 from orchestrator.grid.objective import Objective
 from orchestrator.grid.policy_shape import read_policy
 from orchestrator.store.errors import SpecError, did_you_mean
 
-KEYS = ("entry", "command", "schema", "runtime", "policy", "metrics", "preload", "pack", "signal", "keep_env", "code", "start")
-MERGED = ("policy", "metrics", "pack")
+KEYS = ("entry", "command", "schema", "runtime", "policy", "notify", "metrics", "preload", "pack", "signal", "keep_env", "code", "start")
+MERGED = ("policy", "notify", "metrics", "pack")
 """Settings of which a variant overrides single keys; it replaces the others as a whole."""
 
 _REFERENCE = re.compile(r"[A-Za-z_]\w*(\.[A-Za-z_]\w*)*:[A-Za-z_]\w*\Z")
@@ -36,6 +37,7 @@ class Settings:
     schema: str | None = None
     runtime: tuple[str, ...] = ()
     policy: dict[str, Any] = field(default_factory=dict)
+    notify: Notify | None = None
     objective: Objective | None = None
     preload: tuple[str, ...] = ("torch", "numpy", "h5py")
     pack: Pack = field(default_factory=Pack)
@@ -58,6 +60,7 @@ def read_settings(nodes: Mapping[str, Node], *, file: str) -> Settings:
         "command": _command,
         "schema": lambda node: _matching("schema", node, _REFERENCE, "module:Class", "models.config:TrainConfig"),
         "runtime": lambda node: tuple(check_key(text, child) for text, child in _texts("runtime", node, "[train.num_workers]")),
+        "notify": read_notify,
         "preload": lambda node: _names("preload", node, _MODULE, "the names of modules", "[torch, numpy]"),
         "pack": _pack,
         "signal": _signal,

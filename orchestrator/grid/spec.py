@@ -20,6 +20,7 @@ from orchestrator.grid.inline import inline_files
 from orchestrator.grid.leaf import Leaf, check_conditions, make_leaf
 from orchestrator.grid.levels import SECTIONS, Level, check_level, lay_over, read_cases
 from orchestrator.grid.loading import REMOVE, Mark, Node, load_text, read_text, show
+from orchestrator.grid.notify_shape import Notify
 from orchestrator.grid.objective import Objective
 from orchestrator.grid.overrides import merged, parse_override, with_cases
 from orchestrator.grid.settings import read_settings, text_value
@@ -54,6 +55,8 @@ class Spec:
     """Runs at once."""
     pack: Pack
     policy: dict[str, Any]
+    notify: Notify | None
+    """What is told; None: nothing."""
     objective: Objective | None
     preload: tuple[str, ...]
     start: str

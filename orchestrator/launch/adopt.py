@@ -12,8 +12,8 @@ from orchestrator.grid.manifest import Manifest, Need, read_manifests
 from orchestrator.grid.needs import NeedQuery
 from orchestrator.grid.where import parse_where
 from orchestrator.launch.opened import OpenGrid, known_grids
+from orchestrator.results.objectives import number
 from orchestrator.results.select import flat
-from orchestrator.results.summary import number
 from orchestrator.store.errors import InputError, StoreError, did_you_mean
 from orchestrator.store.events import Adopted
 from orchestrator.store.layout import GridPaths, attempt_name

@@ -4,25 +4,14 @@ from __future__ import annotations
 
 import math
 import os
-import struct
-from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any
 
 import msgspec
 
+from orchestrator.metrics.event_frames import Torn, read_records
+from orchestrator.metrics.event_records import SCALARS
 from orchestrator.store.errors import InputError
-
-CHECKED_BYTES = 4096
-"""Of longer records, images and graphs, only the head's checksum is looked at: TensorBoard's own reader checks 5 MB a second."""
-
-MOST_BYTES = 1 << 28
-"""A record that claims to be longer ends the file, as a torn one does."""
-
-SCALARS = "scalars"
-"""Name of the plugin that marks a tensor as a scalar (TensorFlow 2)."""
-
-_HEAD = struct.Struct("<QI")
 
 
 class Content(msgspec.Struct, frozen=True, kw_only=True):
@@ -43,15 +32,10 @@ class Content(msgspec.Struct, frozen=True, kw_only=True):
     """False: it ends within a record, or is damaged there."""
 
 
-class _Torn(Exception):
-    """The file ends here, in the middle of a record or at a damaged one."""
-
-
 def read_event_file(path: Path) -> Content:
     """Read an event file from its beginning to its end, or to where it is damaged. Raises InputError without tensorboard."""
     try:
         from tensorboard.compat.proto.event_pb2 import Event
-        from tensorboard.compat.tensorflow_stub.pywrap_tensorflow import masked_crc32c
     except ImportError as error:
         raise InputError(
             f"{path}: cannot be read, as tensorboard cannot be imported ({error}). Install tensorboard, or use --keep largest."
@@ -60,9 +44,9 @@ def read_event_file(path: Path) -> Content:
     descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
     with os.fdopen(descriptor, "rb") as stream:
         try:
-            for record in _records(stream, masked_crc32c):
+            for record in read_records(stream.read):
                 reading.take(_parsed(Event, record))
-        except _Torn:
+        except Torn:
             return reading.content(is_whole=False)
     return reading.content(is_whole=True)
 
@@ -71,23 +55,7 @@ def _parsed(kind: Any, record: bytes) -> Any:
     try:
         return kind.FromString(record)
     except Exception as error:  # protobuf's DecodeError comes from whichever implementation is installed
-        raise _Torn from error
-
-
-def _records(stream: BinaryIO, checksum: Any) -> Iterator[bytes]:
-    """Yield the records of a TFRecord file: length, its checksum, content, its checksum."""
-    while head := stream.read(_HEAD.size):
-        if len(head) < _HEAD.size:
-            raise _Torn
-        length, expected = _HEAD.unpack(head)
-        if checksum(head[:8]) != expected or length > MOST_BYTES:
-            raise _Torn
-        record, foot = stream.read(length), stream.read(4)
-        if len(record) < length or len(foot) < 4:
-            raise _Torn
-        if length <= CHECKED_BYTES and checksum(record) != int.from_bytes(foot, "little"):
-            raise _Torn
-        yield record
+        raise Torn from error
 
 
 class _Reading:

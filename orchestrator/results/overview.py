@@ -14,8 +14,8 @@ from orchestrator.grid.manifest import Manifest
 from orchestrator.grid.objective import Objective
 from orchestrator.metrics.latest import Latest
 from orchestrator.results.failures import Failure, first_line, group_failures
+from orchestrator.results.objectives import count_unreported
 from orchestrator.results.spending import Spending, add_up
-from orchestrator.results.summary import count_unreported
 from orchestrator.results.waiting import Explainer, Surroundings, Wait, count_waits
 from orchestrator.store.events import Number
 from orchestrator.store.records import Record, Records

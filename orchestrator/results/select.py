@@ -97,6 +97,8 @@ def _with_whole_ids(where: str, manifests: Mapping[str, Manifest]) -> str:
 
 def find_run(manifests: Mapping[str, Manifest], prefix: str) -> str:
     """Return the id of the one run whose id begins with `prefix`."""
+    if prefix in manifests:
+        return prefix
     found = [run_id for run_id in manifests if run_id.startswith(prefix.lower())]
     if len(found) == 1:
         return found[0]

@@ -45,6 +45,11 @@ class AttemptPaths:
         return self.dir / "metrics.jsonl"
 
     @property
+    def final(self) -> Path:
+        """What a command measured in the end, as one JSON mapping."""
+        return self.dir / "metrics.json"
+
+    @property
     def checkpoint(self) -> Path:
         """Folder for what a resumed attempt continues from."""
         return self.dir / "checkpoint"
@@ -184,6 +189,28 @@ class TrashPaths:
 
 
 @dataclass(frozen=True)
+class BoardPaths:
+    """What TensorBoard shows of one run: a derived folder of links; its name tells the run's varying keys."""
+
+    dir: Path
+
+    @property
+    def mark(self) -> Path:
+        """Says that the folder is ours, and what it was made from."""
+        return self.dir / ".mrsweep.json"
+
+    @property
+    def facts(self) -> Path:
+        """Event file with the hyper-parameters, the state and the final metrics."""
+        return self.dir / "mrsweep-facts.tfevents.0"
+
+    @property
+    def curves(self) -> Path:
+        """Event file made from metrics.jsonl, for a run that wrote no event files."""
+        return self.dir / "mrsweep-curves.tfevents.0"
+
+
+@dataclass(frozen=True)
 class GridPaths:
     """The folder of one grid, `runs/<grid>` or `runs/<grid>@<variant>`."""
 
@@ -218,6 +245,23 @@ class GridPaths:
     def act(self, decision: str) -> Path:
         """Return the file whose exclusive creation allows one act."""
         return self.acts / decision
+
+    @property
+    def messages(self) -> Path:
+        """Folder of what is told to people: messages, and the tries to deliver them."""
+        return self.dir / "messages"
+
+    def message(self, key: str) -> Path:
+        """Return the file whose exclusive creation decides that something is told."""
+        return self.messages / f"{key}.json"
+
+    def message_table(self, key: str) -> Path:
+        """Return the table that goes with a message."""
+        return self.messages / f"{key}.csv"
+
+    def message_try(self, key: str, target: str, number: int) -> Path:
+        """Return the file whose exclusive creation allows one try to deliver a message."""
+        return self.messages / f"{key}.{target}.{number}.json"
 
     @property
     def submissions(self) -> Path:
@@ -258,6 +302,25 @@ class GridPaths:
         return self.dir / "absent.json"
 
     @property
+    def boards(self) -> Path:
+        """Derived: the folder to give to TensorBoard."""
+        return self.dir / "tensorboard"
+
+    def board(self, name: str) -> BoardPaths:
+        """Return the folder of the run that TensorBoard shows under this name."""
+        return BoardPaths(self.boards / name)
+
+    @property
+    def reported(self) -> Path:
+        """Derived: what the runs reported, in columns."""
+        return self.dir / "metrics.cache"
+
+    @property
+    def report(self) -> Path:
+        """Derived: the page about the grid."""
+        return self.dir / "report.html"
+
+    @property
     def code(self) -> Path:
         return self.dir / "code"
 
@@ -276,6 +339,10 @@ class GridPaths:
         """What is being deleted: no way leads back from here, and the next deletion finishes it."""
         return self.trash / "condemned"
 
+    def pruned(self, run_id: str) -> RunPaths:
+        """Return the folder of a run that lies in the trash."""
+        return RunPaths(self.trash / run_id)
+
     def run(self, run_id: str) -> RunPaths:
         """Return the folder of the run `run_id`, 16 hex digits."""
         return RunPaths(self.dir / self._run_name(run_id))
@@ -283,6 +350,10 @@ class GridPaths:
     def result(self, run_id: str, number: int, restart: int = 0) -> str:
         """Return the proof of an attempt, `run(run_id).attempt(number, restart).result`, as text: a look asks for thousands."""
         return f"{self.dir}/{self._run_name(run_id)}/{attempt_name(number, restart)}/result.json"
+
+    def attempt(self, run_id: str, number: int, restart: int = 0) -> str:
+        """Return the folder of an attempt, `run(run_id).attempt(number, restart).dir`, as text: a summary asks for thousands."""
+        return f"{self.dir}/{self._run_name(run_id)}/{attempt_name(number, restart)}"
 
     def run_manifest(self, run_id: str) -> str:
         """Return the derived manifest of a run, `run(run_id).manifest`, as text: a launch writes thousands."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import msgspec
 
@@ -21,6 +21,8 @@ class Study(msgspec.Struct, frozen=True, kw_only=True):
     pairs: Sequence[tuple[Manifest, Record]]
     """In the order of the manifest."""
     history: History
+    commits: Mapping[str, str] = {}
+    """Submission → the commit of its code, with "-dirty" where files had been changed since."""
 
     def reported(self, run_id: str) -> RunHistory:
         """Return what a run reported, by its id."""

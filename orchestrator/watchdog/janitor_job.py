@@ -29,9 +29,9 @@ def work(grid: OpenGrid, site: Site, number: int) -> bool:
         followed = followed or _follow(grid, site, number)
     for sentence in (*done.told, *done.look.snapshot.notes):
         LOG.info("%s", sentence)
-    if not done.is_open:
+    if not (done.is_open or done.is_unsent):
         site.scheduler.cancel(_waiting(grid, site, JANITORS))  # no run can change any more without a person
-    return done.is_open
+    return done.is_open or done.is_unsent
 
 
 def _follow(grid: OpenGrid, site: Site, number: int) -> bool:

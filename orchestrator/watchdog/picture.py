@@ -13,6 +13,7 @@ from orchestrator.grid.spec import Spec, read_spec
 from orchestrator.launch.launch import count_live
 from orchestrator.launch.opened import OpenGrid
 from orchestrator.launch.plan import free_slots, last_resources
+from orchestrator.messages.outbox import read_outbox, undelivered
 from orchestrator.metrics.latest import Latest, read_latest
 from orchestrator.results.advice import Advice, advise
 from orchestrator.results.failures import Failure, first_line, with_excerpts
@@ -55,7 +56,8 @@ def take_picture(grid: OpenGrid, site: Site, selection: Selection, *, seen: Look
     )
     excerpts = dict(_read_excerpts(grid.paths, overview.failures[:EXCERPTS], seen.records))
     watched = _has_janitor(grid) and len(missing_janitors(grid, seen.snapshot)) < len(JANITORS)
-    return msgspec.structs.replace(overview, failures=with_excerpts(overview.failures, excerpts), janitor=watched)
+    notes = (*overview.notes, *undelivered(read_outbox(grid.paths), seen.snapshot.taken_at))
+    return msgspec.structs.replace(overview, failures=with_excerpts(overview.failures, excerpts), janitor=watched, notes=notes)
 
 
 def take_advice(grid: OpenGrid, site: Site, selection: Selection, *, gpu_gb: float | None = None) -> list[Advice]:

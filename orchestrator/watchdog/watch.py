@@ -32,6 +32,7 @@ from orchestrator.watchdog.release import canaries_are_through, release_behind
 from orchestrator.watchdog.stall import Checked, computing
 from orchestrator.watchdog.stalling import check_for_stalled, end_stalled, save_quiet, to_end
 from orchestrator.watchdog.stuck import find_stuck, take_out
+from orchestrator.watchdog.telling import tell_round
 
 LOG = logging.getLogger(__name__)
 
@@ -50,6 +51,8 @@ class Round(msgspec.Struct, frozen=True, kw_only=True):
     """Runs that cannot be named yet: "3 runs wait for results of stl_single"."""
     is_open: bool
     """Some run that was launched may still change without a person."""
+    is_unsent: bool = False
+    """Some message is still to be delivered: a later round tries it again."""
 
 
 def record(grid: OpenGrid, site: Site, *, wait_s: float = 60.0) -> Look:
@@ -97,8 +100,20 @@ def watch_once(grid: OpenGrid, site: Site, *, sleep: Sleep = time.sleep, wait_s:
     else:
         save_absences(grid.paths, seen.absences)
         save_quiet(grid.paths, checked)
-    is_open = bool(waiting) or _is_open(OpenGrid(grid.paths) if draft else grid, site, seen.records, seen.snapshot)
-    return Round(look=seen, told=tuple(told), waiting=waiting, is_open=is_open)
+    grid = OpenGrid(grid.paths) if draft else grid
+    is_open = bool(waiting) or _is_open(grid, site, seen.records, seen.snapshot)
+    return _with_messages(Round(look=seen, told=tuple(told), waiting=waiting, is_open=is_open), grid, site)
+
+
+def _with_messages(done: Round, grid: OpenGrid, site: Site) -> Round:
+    """Tell people what a round brought, where the grid asks for it: after all else is done, and without the pen."""
+
+    def again() -> set[str]:
+        decisions = _decide(grid, site, done.look.records, done.look.snapshot)
+        return {*decisions.again, *decisions.later}
+
+    telling = tell_round(grid, site, done.look, is_open=done.is_open, again=again, clock=time.time)
+    return msgspec.structs.replace(done, told=(*done.told, *telling.told), is_unsent=telling.is_unsent)
 
 
 def _is_open(grid: OpenGrid, site: Site, records: Records, snapshot: Snapshot) -> bool:

@@ -5,16 +5,20 @@ from __future__ import annotations
 import hashlib
 import importlib
 import json
+import math
 import os
 import sys
 import time
 from collections.abc import Callable, Mapping
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 import msgspec
 
-from orchestrator.metrics.lines import Summary, as_number, flatten, summarise
+from orchestrator.metrics.lines import as_float, as_number, flatten
+from orchestrator.metrics.sources import read_final
+from orchestrator.metrics.summary import Summary, summarise
 from orchestrator.store.errors import EntryError, did_you_mean
 from orchestrator.store.events import Number
 from orchestrator.store.files import make_dir, write_atomic, write_plain
@@ -102,23 +106,38 @@ class Attempt:
             command.warn()
 
         handle_signals(warn, hard=False)
-        self._judge_command(command.wait())
-        return {}
-
-    def _judge_command(self, exit_: Exit) -> None:
+        exit_ = command.wait()
         if exit_.code != 0:
             raise CommandFailed(exit_)
+        metrics = self._final_metrics()
+        self._check_objective(metrics)
+        return metrics
+
+    def _final_metrics(self) -> dict[str, Number]:
+        """Return what a command left in metrics.json."""
+        if not os.path.lexists(self.paths.final):
+            return {}
+        metrics = read_final(os.fspath(self.paths.final))
+        if metrics is None:  # hours of work are not thrown away for it
+            sys.stderr.write(f"mrsweep: {self.paths.final} is not one JSON mapping of metrics; it is left out\n")
+        return metrics or {}
+
+    def _check_objective(self, metrics: Mapping[str, Number]) -> None:
         objective = self.task.submission.objective
-        if objective is not None and not self._summary().finite:
+        if objective is None or self._summary.finite:
+            return
+        final = as_float(metrics.get(objective.name))
+        if final is None or not math.isfinite(final):
             raise SilentExit(f"{self.task.manifest.command[0]} exited with code 0 and reported no finite {objective.name}")
 
+    @cached_property
     def _summary(self) -> Summary:
-        files = [paths.metrics for paths in continued(self.task.run, self.task.attempt, self.task.restart)]
-        return summarise(files, self.task.submission.objective)
+        """What was reported; asked for when the entry or command has ended."""
+        return summarise(continued(self.task.run, self.task.attempt, self.task.restart), self.task.submission.objective)
 
     def _succeed(self, metrics: Mapping[str, Number]) -> None:
         flush_output()
-        summary = self._summary()
+        summary = self._summary
         objective = self.task.submission.objective
         stated = metrics.get(objective.name) if objective is not None and summary.last is None else None
         result = Result(

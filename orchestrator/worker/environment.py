@@ -33,6 +33,7 @@ def run_environment(task: Task, resume_from: Path | None, needs: Mapping[str, Pa
     """Return the whole environment of a run."""
     paths = task.paths
     environ = rename_slurm(task.environ, task.submission.keep_env)
+    environ.pop("MRSWEEP_NOTIFY", None)  # holds passwords, and many programs write down their environment
     environ |= dict.fromkeys(THREADS, str(task.threads))
     environ["PYTORCH_NVML_BASED_CUDA_CHECK"] = "1"
     environ["PYTHONPATH"] = os.pathsep.join([*map(str, task.roots), *filter(None, [environ.get("PYTHONPATH")])])

@@ -1,4 +1,4 @@
-"""What a person sees: the live status in a terminal of 80 columns, questions, Ctrl-C, a pipe that is closed early."""
+"""What a person sees: tables in a terminal of 80 columns, questions, a pipe that is closed early. The live view: tests/live."""
 
 from __future__ import annotations
 
@@ -75,32 +75,6 @@ class Terminal:
         self.until(lambda _: self.process.poll() is not None)
         self.text()
         return self.process.returncode
-
-
-def test_live_status_fits_80_columns_and_ends_with_the_last_run(project: Project) -> None:
-    project.launch(project.grid("patient", EIGHT))
-    poll(lambda: project.counts().get("running"))
-    terminal = Terminal(project, "status", "g", "--watch")
-    shown = terminal.until(lambda text: "2 running" in text and "6 queued" in text)
-    assert "lr=0.1" in shown
-    (project.folder / "go").touch()
-    assert terminal.end() == 0
-    text = terminal.text()
-    assert "8 completed" in text
-    assert max(map(len, text.splitlines())) <= COLUMNS
-    assert re.search(r"^ ?[0-9a-f]{8} +completed", text, re.MULTILINE)
-
-
-def test_live_status_ends_with_ctrl_c_and_writes_nothing(project: Project) -> None:
-    project.launch(project.grid("patient", "config: {x: 1}"))
-    poll(lambda: project.counts() == {"running": 1})
-    ledger = sorted((project.folder / "runs" / "g" / "ledger").iterdir())
-    terminal = Terminal(project, "status", "g", "--watch")
-    terminal.until(lambda text: "1 running" in text)
-    terminal.type("\x03")
-    assert terminal.end() == 130
-    assert "Traceback" not in terminal.text()
-    assert sorted((project.folder / "runs" / "g" / "ledger").iterdir()) == ledger
 
 
 @pytest.mark.parametrize(("answer", "runs"), [("n\n", 0), ("y\n", 2)])

@@ -315,6 +315,8 @@ def test_help_ends_with_examples(verb: str) -> None:
         ("prune", "g", "--duplicates", "--yes"),
         ("restore", "g", "--yes"),
         ("summary", "g", "-o", "table.csv"),
+        ("plot", "g", "--x", "x", "--y", "twice", "-o", "f.svg"),
+        ("report", "g", "-o", "page.html"),
     ],
     ids=" ".join,
 )

@@ -10,7 +10,9 @@ import numpy as np
 import pytest
 
 from orchestrator.grid.objective import Objective
-from orchestrator.metrics.lines import Summary, as_number, flatten, summarise
+from orchestrator.metrics.lines import as_number, flatten
+from orchestrator.metrics.summary import Summary, summarise
+from orchestrator.store.layout import AttemptPaths
 from orchestrator.worker.outcome import last_report
 from orchestrator.worker.task import with_overrides
 from orchestrator.worker.timeleft import may_start, percentile
@@ -69,10 +71,11 @@ def test_nested_metrics_are_joined() -> None:
     ],
 )
 def test_the_best_of_all_attempts(tmp_path: Path, files: list[str], mode: str, expected: Summary) -> None:
-    paths = [tmp_path / f"{place}.jsonl" for place in range(len(files))]
-    for path, text in zip(paths, files, strict=True):
-        path.write_text(text)
-    assert summarise([*paths, tmp_path / "missing"], Objective(name="q", mode=mode)) == expected
+    attempts = [AttemptPaths(tmp_path / f"attempt-{place}") for place in range(len(files))]
+    for attempt, text in zip(attempts, files, strict=True):
+        attempt.dir.mkdir()
+        attempt.metrics.write_text(text)
+    assert summarise([*attempts, AttemptPaths(tmp_path / "missing")], Objective(name="q", mode=mode)) == expected
 
 
 def test_the_last_report_is_the_last_whole_line(tmp_path: Path) -> None:

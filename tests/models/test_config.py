@@ -45,8 +45,8 @@ def test_defaults_are_those_of_the_baseline_and_survive_a_round_trip():
 
 
 WRONG = [
-    ("model.kind", "unte", r"model.kind: 'unte' is unknown. Did you mean unet\? Known: unet"),
-    ("model.kind", "varnet9", r"'varnet9' is unknown. Known: unet"),
+    ("model.kind", "unte", r"model.kind: 'unte' is unknown. Did you mean unet\? Known: unet, e2e_varnet"),
+    ("model.kind", "transformer", r"'transformer' is unknown. Known: unet, e2e_varnet, stl_varnet, mtl_varnet, unet3d, unet2d1d, unet2d2d"),
     ("model.chan", 32, r"unknown field `chan` - at `\$.model`"),
     ("model.pools", 0, r"model.pools is 0; it must be between 1 and 8"),
     ("model.drop_prob", 1.0, r"model.drop_prob is 1.0"),

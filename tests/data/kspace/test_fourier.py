@@ -37,6 +37,12 @@ def test_inverse_is_the_adjoint(shape):
 
 
 @pytest.mark.parametrize("shape", SHAPES)
+def test_transform_is_linear(shape):
+    x, y = draw(shape, 1), draw(shape, 2)
+    torch.testing.assert_close(fftc((2 - 3j) * x + y), (2 - 3j) * fftc(x) + fftc(y))
+
+
+@pytest.mark.parametrize("shape", SHAPES)
 def test_transform_equals_that_of_numpy(shape):
     image = draw(shape)
     axes = (-2, -1)

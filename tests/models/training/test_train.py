@@ -188,7 +188,7 @@ def test_test_metrics_are_those_of_the_best_epoch_also_after_a_stop(config, tmp_
     whole = LocalRun(tmp_path / "whole")
     result = train(config, whole)
     assert result["best_epoch"] == 2
-    assert not torch.equal(best_weights(whole)["unet.out.weight"], last_weights(whole)["unet.out.weight"])
+    assert not torch.equal(best_weights(whole)["unet.decoder.out.weight"], last_weights(whole)["unet.decoder.out.weight"])
 
     first = LocalRun(tmp_path / "first", polls=14)  # in epoch 3
     with pytest.raises(LocalRun.Interrupted):

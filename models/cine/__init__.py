@@ -1,0 +1,1 @@
+"""Networks on cine series: images over y, x and time."""

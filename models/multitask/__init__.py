@@ -1,0 +1,1 @@
+"""One variational network for several contrasts or anatomies: which layers they share."""

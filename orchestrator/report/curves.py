@@ -1,0 +1,190 @@
+"""Metrics over steps: a line a run where they are few, else mean and band of each group of an axis."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+
+from orchestrator.grid.manifest import Manifest
+from orchestrator.metrics.history import Curve
+from orchestrator.report import figures
+from orchestrator.report.axes import Axis, label
+from orchestrator.report.colours import strokes
+from orchestrator.report.effects import Effect
+from orchestrator.report.markup import Section, count, paragraph, text
+from orchestrator.report.thinning import MOST_STEPS, at_steps, common_steps
+from orchestrator.results.select import short_names
+from orchestrator.tables.statistics import margin
+from orchestrator.tables.study import Study
+
+if TYPE_CHECKING:
+    import numpy as np
+    import numpy.typing as npt
+
+MOST_LINES = 8
+"""More runs than this are drawn as groups."""
+
+MOST_FIGURES = 6
+MOST_GROUPS = 8
+LONGEST = 36
+"""Letters of a legend's entry."""
+
+
+Curves = Mapping[str, Mapping[str, Curve]]
+"""Run id → metric → curve."""
+
+
+class Line(msgspec.Struct, frozen=True, kw_only=True):
+    """What is drawn as one line: a run, or the mean of a group."""
+
+    label: str
+    steps: Any
+    mean: Any
+    low: Any = None
+    """Lower and upper end of the band; None for a single run."""
+    high: Any = None
+    runs: Any = None
+    """How many runs each mean stands for."""
+
+
+class Drawing(msgspec.Struct, frozen=True, kw_only=True):
+    """The curves of one metric."""
+
+    metric: str
+    lines: tuple[Line, ...]
+    thinned: bool
+    """Not every reported step is drawn."""
+    runs: int
+
+
+def metrics_with_curves(curves: Curves, first: str) -> list[str]:
+    """Return the metrics that some run reported at two steps or more.
+
+    `first` comes first, then its kin such as val/…, then what most runs report; what never changes within a run comes last.
+    """
+    tally = Counter(name for run in curves.values() for name, curve in run.items() if len(curve.steps) > 1)
+    moving = {name for run in curves.values() for name, curve in run.items() if (curve.values != curve.values[0]).any()}
+    kin = first.rpartition("/")[0]
+    return sorted(tally, key=lambda name: (name != first, name not in moving, name.rpartition("/")[0] != kin, -tally[name], name))
+
+
+def short_labels(manifests: Sequence[Manifest], keys: Sequence[str]) -> dict[str, str]:
+    """Return run id → the values of these keys, under names as short as tells them apart."""
+    names = short_names(keys)
+    told = {one.id: " ".join(f"{names[key]}={label(one.varying[key])}" for key in keys if key in one.varying) for one in manifests}
+    return {one.id: told[one.id] or one.label for one in manifests}
+
+
+def of_metric(metric: str, curves: Curves) -> dict[str, Curve]:
+    """Return run id → curve of one metric."""
+    return {run: one[metric] for run, one in curves.items() if metric in one}
+
+
+def grouping(axes: Sequence[Axis], effects: Sequence[Effect]) -> Axis | None:
+    """Return the axis that tells the curves apart best: the strongest of few levels, else the first of few levels."""
+    candidates = [*(effect.axis for effect in effects), *axes]
+    return next((axis for axis in candidates if len(axis.levels) <= MOST_GROUPS and not axis.is_seed), None)
+
+
+def drawing(metric: str, curves: Mapping[str, Curve], labels: Mapping[str, str], axis: Axis | None) -> Drawing:
+    """Return what to draw of a metric. `curves`: run id → curve; `axis`: groups the runs where they are more than MOST_LINES."""
+    curves = {run: curve for run, curve in curves.items() if len(curve.steps)}
+    most = max((len(curve.steps) for curve in curves.values()), default=0)
+    if len(curves) <= MOST_LINES:
+        lines = tuple(_single(labels[run], curve) for run, curve in curves.items())
+        return Drawing(metric=metric, lines=lines, thinned=most > MOST_STEPS, runs=len(curves))
+    steps = common_steps(list(curves.values()))
+    groups: dict[int, list[Curve]] = {}
+    for run, curve in curves.items():
+        groups.setdefault(axis.level_of[run] if axis is not None else 0, []).append(curve)
+    names = [f"{axis.name}={level}" for level in axis.levels] if axis is not None else ["all runs"]
+    lines = tuple(group_line(names[place], groups[place], steps) for place in sorted(groups))
+    return Drawing(metric=metric, lines=lines, thinned=len(steps) == MOST_STEPS, runs=len(curves))
+
+
+def _single(name: str, curve: Curve) -> Line:
+    steps = common_steps([curve])
+    return Line(label=name, steps=steps, mean=at_steps(curve, steps))
+
+
+def group_line(name: str, curves: Sequence[Curve], steps: npt.NDArray[np.float64]) -> Line:
+    """Return mean and confidence interval of some curves at common steps; at each step of the runs that report a finite number there."""
+    import numpy as np
+
+    values = np.stack([at_steps(curve, steps) for curve in curves])
+    known = np.isfinite(values)
+    runs = known.sum(axis=0)
+    filled = np.where(known, values, 0.0)
+    mean = filled.sum(axis=0) / np.maximum(runs, 1)
+    squares = np.where(known, (values - mean) ** 2, 0.0).sum(axis=0)
+    half = np.sqrt(squares / np.maximum(runs - 1, 1)) * np.array([margin(1.0, n) if n > 1 else 0.0 for n in runs.tolist()])
+    seen = runs > 0
+    return Line(label=name, steps=steps[seen], mean=mean[seen], low=(mean - half)[seen], high=(mean + half)[seen], runs=runs[seen])
+
+
+def curves_section(study: Study, axes: Sequence[Axis], effects: Sequence[Effect]) -> Section:
+    """Draw a figure a metric."""
+    title = "Metric curves"
+    reported = {run: one.curves for run, one in study.history.items()}
+    metrics = metrics_with_curves(reported, study.objective.name if study.objective is not None else "")
+    if not metrics:
+        return Section("curves", title, paragraph("No run has reported a metric at two steps or more."))
+    axis = grouping(axes, effects)
+    labels = short_labels([manifest for manifest, _ in study.pairs], [axis.key for axis in axes])
+    drawn = [drawing(metric, of_metric(metric, reported), labels, axis) for metric in metrics[:MOST_FIGURES]]
+    body = "".join(_holder(place, each) for place, each in enumerate(drawn))
+    told = _told(drawn, axis, len(metrics) - len(drawn))
+    items = [figures.to_json(draw(each), f"curve-{place}") for place, each in enumerate(drawn)]
+    return Section("curves", title, f'{paragraph(told)}<div class="figures">{body}</div>', figures=items)
+
+
+def _holder(place: int, each: Drawing) -> str:
+    caption = f"<figcaption>{text(each.metric)} <small>{count(each.runs, 'run')}</small></figcaption>"
+    return f"<figure>{caption}{figures.holder(f'curve-{place}')}</figure>"
+
+
+def _told(drawn: Sequence[Drawing], axis: Axis | None, more: int) -> str:
+    told = ["Click an entry of the legend to hide it; drag to zoom."]
+    if any(each.runs > MOST_LINES for each in drawn):
+        by = f"of each value of {axis.key}, the axis that tells the runs apart best" if axis is not None else "of all runs"
+        told.append(f"Lines are means {by}, bands their 95 % confidence intervals; NaN and infinities are left out.")
+    if any(each.thinned for each in drawn):
+        told.append(f"Long curves are drawn at {MOST_STEPS} of their steps, with the last report up to each.")
+    if more:
+        told.append(f"{count(more, 'more metric')} in the summary: mrsweep summary --long.")
+    return " ".join(told)
+
+
+def draw(each: Drawing) -> Any:
+    """Return the figure of one metric."""
+    drawn = figures.blank(280)
+    drawn.xaxis.axis_label = "step"
+    drawn.y_range.default_span = max((abs(float(line.mean[0])) for line in each.lines if len(line.mean)), default=0.0) or 1.0
+    entries, lines = [], []
+    for line, (colour, dash) in zip(each.lines, strokes(), strict=False):
+        source = figures.source(_columns(line))
+        renderers = []
+        if line.low is not None:
+            renderers.append(drawn.varea("step", "low", "high", source=source, fill_color=colour, fill_alpha=0.18))
+        lines.append(drawn.line("step", "mean", source=source, line_color=colour, line_dash=dash, line_width=2))
+        entries.append((_cut(line.label), [*renderers, lines[-1]]))
+    runs = [("runs", "@runs")] if any(line.runs is not None for line in each.lines) else []
+    figures.hover(drawn, [("", "@label"), ("step", "@step{0.[00]}"), ("value", "@mean{0.[00000]}"), *runs], renderers=lines)
+    figures.legend_below(drawn, entries)
+    return drawn
+
+
+def _columns(line: Line) -> dict[str, Any]:
+    import numpy as np
+
+    columns = {"step": line.steps, "mean": line.mean.astype(np.float32), "label": [figures.inert(line.label)] * len(line.steps)}
+    if line.low is None:
+        return columns
+    return columns | {"low": line.low.astype(np.float32), "high": line.high.astype(np.float32), "runs": line.runs}
+
+
+def _cut(name: str) -> str:
+    return name if len(name) <= LONGEST else f"{name[: LONGEST - 1]}…"

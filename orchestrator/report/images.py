@@ -1,0 +1,168 @@
+"""Pictures of the best, the median and the worst run, side by side, with one slider through their steps."""
+
+from __future__ import annotations
+
+import base64
+import io
+import re
+import warnings
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import msgspec
+
+from orchestrator.report.content import Frame, Panel
+from orchestrator.report.markup import Section, count, measured, paragraph
+from orchestrator.report.scores import Scores
+from orchestrator.report.thinning import evenly
+from orchestrator.tables.study import Study
+
+MOST_NAMES = 6
+MOST_STEPS = 20
+LARGEST = 256
+"""Pixels of the longer side."""
+
+MOST_PIXELS = 64_000_000
+"""Of a larger picture nothing is shown."""
+
+MOST_FILE_BYTES = 100_000_000
+"""A larger file is not read."""
+
+MOST_BYTES = 6_000_000
+"""Of all pictures of a report together; steps are left out until they fit."""
+
+QUALITY = 85
+FIRST = ("reconstruction", "recon", "output", "truth", "target", "error", "mask")
+"""Names that stand first, in this order."""
+
+_FILE = re.compile(r"(?P<name>.+)-(?P<step>\d+)\.png\Z", re.ASCII)
+
+
+class Candidate(msgspec.Struct, frozen=True, kw_only=True):
+    """A place in the figure, and the runs that may take it: the first that has pictures does."""
+
+    rank: str
+    runs: tuple[str, ...]
+
+
+def candidates(study: Study, scores: Scores) -> list[Candidate]:
+    """Return whose pictures to look for: best, median and worst by score; without scores whatever run has some."""
+    ranked = scores.ranked
+    if not ranked or not scores.mode:
+        return [Candidate(rank="first run", runs=tuple(manifest.id for manifest, record in study.pairs if record.attempts))]
+    middle = len(ranked) // 2
+    outwards = sorted(range(len(ranked)), key=lambda place: abs(place - middle))
+    return [
+        Candidate(rank="best", runs=tuple(ranked)),
+        Candidate(rank="median", runs=tuple(ranked[place] for place in outwards)),
+        Candidate(rank="worst", runs=tuple(reversed(ranked))),
+    ]
+
+
+class File(msgspec.Struct, frozen=True, kw_only=True, order=True):
+    """A picture as an entry saves it: images/<name>-<step>.png."""
+
+    name: str
+    step: int
+    file: str
+
+
+def files_of(names: Sequence[str]) -> list[File]:
+    """Return those file names that are pictures of an entry."""
+    matches = ((name, _FILE.match(name)) for name in names)
+    return sorted(File(name=match["name"], step=int(match["step"]), file=name) for name, match in matches if match)
+
+
+def chosen(files: Sequence[File]) -> list[File]:
+    """Return the pictures to show: of so many names, at so many steps, evenly picked."""
+    names = sorted({one.name for one in files}, key=_order)[:MOST_NAMES]
+    kept = [one for one in files if one.name in names]
+    steps = set(evenly(sorted({one.step for one in kept}), MOST_STEPS))
+    return [one for one in kept if one.step in steps]
+
+
+def _order(name: str) -> tuple[int, str]:
+    places = [place for place, word in enumerate(FIRST) if word in name.lower()]
+    return min(places, default=len(FIRST)), name
+
+
+def reduce(png: bytes) -> bytes:
+    """Return a picture as a small WebP. Raises ValueError for what is no picture, or far too large."""
+    from PIL import Image, UnidentifiedImageError
+
+    try:
+        with warnings.catch_warnings(action="ignore"), Image.open(io.BytesIO(png), formats=("PNG",)) as picture:
+            if picture.width * picture.height > MOST_PIXELS:
+                raise ValueError(f"{picture.width} x {picture.height} pixels")
+            small = picture.convert("L" if picture.mode in ("L", "1", "I;16") else "RGB")
+            small.thumbnail((LARGEST, LARGEST))
+            stream = io.BytesIO()
+            small.save(stream, "WEBP", quality=QUALITY, method=2)
+    except (UnidentifiedImageError, OSError, SyntaxError, Image.DecompressionBombError) as error:
+        raise ValueError(str(error)) from error
+    return stream.getvalue()
+
+
+def bounded(panels: Sequence[Panel], most: int = MOST_BYTES) -> list[Panel]:
+    """Leave out steps, evenly, until all pictures together have at most `most` bytes."""
+    panels = list(panels)
+    while panels and _size(panels) > most and max(len(_steps(panel)) for panel in panels) > 1:
+        panels = [_with_half(panel) for panel in panels]
+    return panels
+
+
+def _size(panels: Sequence[Panel]) -> int:
+    return sum(len(frame.image) for panel in panels for frame in panel.frames)
+
+
+def _steps(panel: Panel) -> list[int]:
+    return sorted({frame.step for frame in panel.frames})
+
+
+def _with_half(panel: Panel) -> Panel:
+    steps = _steps(panel)
+    kept = set(evenly(steps, max(1, len(steps) // 2)))
+    frames = tuple(frame for frame in panel.frames if frame.step in kept)
+    return msgspec.structs.replace(panel, frames=frames, left_out=panel.left_out + len(panel.frames) - len(frames))
+
+
+def make_panel(rank: str, run: str, files: Sequence[File], read: Callable[[File], bytes]) -> Panel:
+    """Return the pictures of a run. `read`: file → its bytes; what cannot be read or shown is left out and counted."""
+    frames = []
+    shown = chosen(files)
+    for one in shown:
+        try:
+            frames.append(Frame(name=one.name, step=one.step, image=reduce(read(one))))
+        except (ValueError, OSError):
+            continue
+    return Panel(rank=rank, run=run, frames=tuple(frames), left_out=len(files) - len(frames))
+
+
+def images_section(panels: Sequence[Panel], study: Study, scores: Scores) -> Section:
+    """Hand the pictures to the page's script."""
+    title = "Images"
+    panels = [panel for panel in panels if panel.frames]
+    if not panels:
+        told = "No picture: an entry saves some with run.image(name, array, step), and they are shown of runs that completed."
+        return Section("images", title, paragraph(told))
+    labels = {manifest.id: manifest.label for manifest, _ in study.pairs}
+    steps = sorted({frame.step for panel in panels for frame in panel.frames})
+    data = {"steps": steps, "panels": [_panel(panel, labels[panel.run], scores) for panel in panels]}
+    left_out = sum(panel.left_out for panel in panels)
+    told = f"Each picture at the step of the slider, or its last one before; at most {LARGEST} pixels wide or high, and compressed: "
+    told += "measure in the files. " + (f"{count(left_out, 'picture')} left out, steps evenly picked." if left_out else "")
+    slider = (
+        f'<label class="slider">step <input id="images-step" type="range" min="0" max="{len(steps) - 1}" value="{len(steps) - 1}" step="1">'
+        f'<output id="images-shown">{steps[-1]}</output></label>'
+    )
+    return Section("images", title, f'{paragraph(told)}{slider}<div id="images-panels"></div>', data={"images": data})
+
+
+def _panel(panel: Panel, label: str, scores: Scores) -> dict[str, Any]:
+    names = sorted({frame.name for frame in panel.frames}, key=_order)
+    pictures = {
+        name: [[frame.step, base64.b64encode(frame.image).decode()] for frame in panel.frames if frame.name == name] for name in names
+    }
+    value = scores.by_run.get(panel.run)
+    told = f"{scores.metric} = {measured(value)}" if value is not None else ""
+    return {"rank": panel.rank, "told": told, "label": label, "names": names, "pictures": pictures}

@@ -1,0 +1,79 @@
+"""The table of all runs, for the page's script, which shows the rows in sight and filters and sorts the others."""
+
+from __future__ import annotations
+
+import math
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+from orchestrator.grid.manifest import Manifest
+from orchestrator.metrics.history import EMPTY, RunHistory
+from orchestrator.metrics.lines import as_float
+from orchestrator.report.axes import UNSET, label
+from orchestrator.report.markup import Section, count, paragraph
+from orchestrator.report.scores import Scores
+from orchestrator.store.events import Number
+from orchestrator.store.records import Record
+from orchestrator.store.states import State
+from orchestrator.tables.study import Study
+from orchestrator.tables.values import selected_step, values_of
+
+MOST_METRICS = 8
+"""Columns besides the score."""
+
+HELP = "Words that a row must hold, or a comparison: failed · kind=random · ssim>0.8 · seed!=3"
+
+
+def table_section(study: Study, keys: Sequence[str], scores: Scores) -> Section:
+    """Hand every run to the script: id, what varies, state, score, other metrics as the summary has them, cost and place."""
+    if not study.pairs:
+        return Section("runs", "All runs", paragraph("The grid has no run, or the selection names none."))
+    reports = {record.id: study.reported(record.id) for _, record in study.pairs if record.state is State.COMPLETED}
+    metrics = shown_metrics(reports.values(), scores.metric)
+    head = ["run", *keys, "state", "cause", *([scores.metric] if scores.metric else [])]
+    head += [*metrics, "minutes", "memory [GB]", "attempts", "node"]
+    rows = []
+    for manifest, record in study.pairs:
+        run = reports.get(record.id, EMPTY)
+        values = values_of(run, metrics, selected_step(run, study.objective))
+        rows.append(_row(manifest, record, keys, values, scores))
+    data = {"columns": head, "rows": rows}
+    body = (
+        f'<div class="filter"><input id="runs-filter" type="search" placeholder="{HELP}" aria-label="Filter: {HELP}" autocomplete="off">'
+        f'<output id="runs-count" for="runs-filter">{count(len(rows), "run")}</output></div>'
+        '<div id="runs-table" class="rolling" tabindex="0"></div>'
+    )
+    return Section("runs", "All runs", body, data={"runs": data})
+
+
+def shown_metrics(reports: Iterable[RunHistory], score: str) -> list[str]:
+    """Return the metrics besides the score that most runs have, what they returned before what they reported; at most MOST_METRICS."""
+    tally = Counter(name for run in reports for name in dict.fromkeys([*run.final, *run.names]) if name != score)
+    return [name for name, _ in tally.most_common(MOST_METRICS)]
+
+
+def _row(manifest: Manifest, record: Record, keys: Sequence[str], values: Iterable[Number], scores: Scores) -> list[Any]:
+    last = record.decisive
+    cells: list[Any] = [manifest.id, *(cell(manifest.varying, key) for key in keys)]
+    cells += [record.state.value, record.cause.value if record.cause else ""]
+    if scores.metric:
+        cells.append(scores.by_run.get(manifest.id))
+    cells += map(_metric, values)
+    cells.append(round(record.spent_s / 60, 2) if record.attempts else None)
+    cells.append(round(max(one.peak_mem_gb for one in record.attempts), 3) if record.attempts else None)
+    return [*cells, len(record.attempts), (last.node or last.host) if last else ""]
+
+
+def cell(varying: Mapping[str, Any], key: str) -> Any:
+    """Return a value as the script sorts it: numbers as numbers, all else as text."""
+    value = varying.get(key)
+    if isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value):
+        return value
+    shown = label(value)
+    return "" if shown == UNSET else shown
+
+
+def _metric(value: Any) -> Any:
+    found = as_float(value)
+    return found if found is not None and math.isfinite(found) else "" if value is None else str(value)

@@ -1,0 +1,90 @@
+"""What has to be said below a table: runs without a result, values that cannot be counted, groups with too few runs (pure)."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+
+from orchestrator.store.events import Number
+from orchestrator.tables.groups import Gap, Group, Groups, told_gaps
+from orchestrator.tables.keys import last_words, told
+from orchestrator.tables.metric_names import all_finite, is_finite, notes_on_values
+from orchestrator.tables.sample import Run, Sample
+from orchestrator.tables.values import values_of
+
+MOST_GROUPS = 12
+"""Groups with gaps that are named one by one."""
+
+Values = Sequence[Sequence[Number]]
+"""Of each run, those of the metrics."""
+
+
+def read_values(runs: Sequence[Run], metrics: Sequence[str]) -> list[list[Number]]:
+    """Return of each run the values of the metrics."""
+    return [values_of(run.reported, metrics, run.step, run.place) for run in runs]
+
+
+def count_runs(sample: Sample, metrics: Sequence[str], values: Values) -> dict[str, int]:
+    """Return how many runs there are, have no result, completed without the objective, and completed with a value that is not finite."""
+    done = [(run, found) for run, found in zip(sample.runs, values, strict=True) if run.is_completed]
+    missing = len(sample.runs) - len(done)
+    odd = [] if all(map(all_finite, zip(*(found for _, found in done), strict=True))) else done
+    infinite = sum(any(isinstance(value, float) and not is_finite(value) for value in found) for _, found in odd)
+    return {"runs": len(sample.runs), "missing": missing, "unreported": _unreported(sample), "not_finite": infinite}
+
+
+def _unreported(sample: Sample) -> int:
+    """Return how many completed runs have no number under the objective."""
+    if sample.selection is None:
+        return 0
+    lacking = (run for run in sample.runs if run.is_completed and run.step is None)
+    name = sample.selection.name
+    return sum(not isinstance(values_of(run.reported, (name,), None)[0], int | float) for run in lacking)
+
+
+def notes_on_runs(sample: Sample, metrics: Sequence[str], values: Values) -> Iterator[str]:
+    """Yield what is missing from a table of runs."""
+    yield from notes_on_results(sample)
+    done = [(run, found) for run, found in zip(sample.runs, values, strict=True) if run.is_completed]
+    yield from notes_on_values(metrics, [run for run, _ in done], [found for _, found in done])
+
+
+def notes_on_results(sample: Sample) -> Iterator[str]:
+    """Yield which runs have no result or no value of the selection metric, and what of the reports could not be read."""
+    standing = Counter(run.standing for run in sample.runs if not run.is_completed)
+    if standing:
+        listed = ", ".join(f"{count:,} {word}" for word, count in standing.most_common())
+        yield f"{sum(standing.values()):,} of {_runs(len(sample.runs))} without a result: {listed}"
+    unreported = _unreported(sample)
+    if unreported and sample.selection is not None:
+        noun = "run" if unreported == 1 else "runs"
+        yield f"{unreported:,} completed {noun} without a value of '{sample.selection.name}': not reported, or no number"
+    damaged = [run.reported.unread for run in sample.runs if run.reported.unread]
+    if damaged:
+        yield f"{sum(damaged):,} reports of {_runs(len(damaged))} cannot be read (damaged, or too long a line), and are left out"
+
+
+def notes_on_groups(groups: Groups) -> Iterator[str]:
+    """Yield which groups have no value at all, or fewer than they should, and why."""
+    short = last_words(groups.by)
+    lines = [line for group in groups.groups for line in _gaps(group, groups, short)]
+    yield from lines[:MOST_GROUPS]
+    if len(lines) > MOST_GROUPS:
+        yield f"… and {len(lines) - MOST_GROUPS:,} more such groups (the column missing of a csv file names them all)"
+
+
+def _gaps(group: Group, groups: Groups, short: Mapping[str, str]) -> Iterator[str]:
+    name = told(groups.by, group.values, short) or "all runs"
+    if group.gaps:
+        yield _told(name, group.expected - len(group.gaps), group.expected, group.gaps)
+    for cell in group.cells:
+        if cell.gaps:
+            yield _told(f"{name}, {cell.metric}", cell.statistics.n, group.expected, cell.gaps)
+
+
+def _told(name: str, n: int, expected: int, gaps: Sequence[Gap]) -> str:
+    return f"{'thin' if n else 'missing'}: {name}: {n} of {expected}; {told_gaps(gaps)}"
+
+
+def _runs(count: int) -> str:
+    return f"{count:,} run{'s' * (count != 1)}"

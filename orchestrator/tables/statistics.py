@@ -1,0 +1,65 @@
+"""Statistics of a few repeated measurements: mean, spread, and the interval that Student's t gives for the mean."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from functools import cache
+
+import msgspec
+
+CONFIDENCE = 0.95
+
+
+class Statistics(msgspec.Struct, frozen=True, kw_only=True):
+    """What finite values come to; None where there are too few of them."""
+
+    n: int
+    mean: float | None = None
+    std: float | None = None
+    """Of the sample: the sum of squares divided by n - 1 (ddof = 1)."""
+    low: float | None = None
+    """The 95 % confidence interval of the mean, by Student's t with n - 1 degrees of freedom."""
+    high: float | None = None
+    median: float | None = None
+    min: float | None = None
+    max: float | None = None
+
+    @property
+    def half_width(self) -> float | None:
+        """Half of the confidence interval."""
+        return None if self.std is None else margin(self.std, self.n)
+
+
+def describe(values: Sequence[float]) -> Statistics:
+    """Return the statistics of finite values. One value has no spread, and no interval."""
+    n = len(values)
+    if not n:
+        return Statistics(n=0)
+    ranked = sorted(map(float, values))
+    mean = min(max(math.fsum(ranked) / n, ranked[0]), ranked[-1])  # the mean of equal values is rounded, and would lie beside them
+    std = math.sqrt(math.fsum((value - mean) ** 2 for value in values) / (n - 1)) if n > 1 else None
+    half = None if std is None else margin(std, n)
+    return Statistics(
+        n=n,
+        mean=mean,
+        std=std,
+        low=None if half is None else mean - half,
+        high=None if half is None else mean + half,
+        median=(ranked[(n - 1) // 2] + ranked[n // 2]) / 2,
+        min=ranked[0],
+        max=ranked[-1],
+    )
+
+
+def margin(std: float, n: int) -> float:
+    """Return half the width of the confidence interval of a mean of n values."""
+    return _quantile(n - 1) * std / math.sqrt(n)
+
+
+@cache
+def _quantile(degrees: int) -> float:
+    """Return the two-sided quantile of Student's t."""
+    from scipy.special import stdtrit
+
+    return float(stdtrit(degrees, (1 + CONFIDENCE) / 2))

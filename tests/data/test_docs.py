@@ -1,0 +1,42 @@
+"""docs/data.md: its commands are understood, its tables name every kind of mask, converter and key there is."""
+
+from __future__ import annotations
+
+import re
+import shlex
+from pathlib import Path
+
+import msgspec
+import pytest
+
+from data.convert.command import EXAMPLES, KINDS, build_parser
+from data.kspace.description import BELONGS_TO, MaskDescription
+from data.kspace.description import KINDS as MASK_KINDS
+
+PAGE = (Path(__file__).parents[2] / "docs" / "data.md").read_text()
+COMMANDS = re.findall(r"^ *python -m data\.convert (.*)$", PAGE + EXAMPLES, flags=re.MULTILINE)
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_commands_are_understood(command):
+    assert build_parser().parse_args(shlex.split(command)).kind in KINDS
+
+
+def test_every_converter_is_shown_with_a_command():
+    assert {command.split()[0] for command in COMMANDS} == set(KINDS)
+    assert all(f"| `{kind}` |" in PAGE for kind in KINDS)
+
+
+@pytest.mark.parametrize("kind", MASK_KINDS)
+def test_every_kind_of_mask_has_its_row(kind):
+    rows = [line for line in PAGE.splitlines() if line.startswith(f"| `{kind}` |")]
+    assert rows, kind
+
+
+@pytest.mark.parametrize("key", [field for field in MaskDescription.__struct_fields__ if field != "kind"])
+def test_every_key_of_a_mask_has_its_row_with_its_default(key):
+    (row,) = (line for line in PAGE.splitlines() if line.startswith(f"| `{key}` |"))
+    default = msgspec.to_builtins(MaskDescription())[key]
+    readers = row.split("|")[2]
+    assert default is None or (f"{default:g}" if isinstance(default, float) else str(default)) in row.split("|")[3]
+    assert all(kind in readers for kind in BELONGS_TO.get(key, ())) or "points" in readers

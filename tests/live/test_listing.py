@@ -1,0 +1,57 @@
+"""The list of rows makes only what is visible, however many there are; wide characters take two cells."""
+
+from __future__ import annotations
+
+import asyncio
+
+import pytest
+from textual.app import App, ComposeResult
+
+from orchestrator.live.listing import RowList, fit
+from orchestrator.live.rows import Cells, Column
+
+COLUMNS = (Column("number", 8, right=True), Column("text", 10))
+
+FITTED = [
+    ("abc", Column("a", 5), "abc  "),
+    ("abc", Column("a", 5, right=True), "  abc"),
+    ("abcdef", Column("a", 5), "abcd…"),
+    ("日本語", Column("a", 5), "日本…"),
+    ("日本", Column("a", 5, right=True), " 日本"),
+    ("", Column("a", 2), "  "),
+]
+
+
+@pytest.mark.parametrize(("text", "column", "fitted"), FITTED)
+def test_cells_have_just_their_width(text: str, column: Column, fitted: str) -> None:
+    assert fit(text, column) == fitted
+
+
+def test_of_a_million_rows_only_the_visible_ones_are_made() -> None:
+    made: list[int] = []
+
+    def make(row: int) -> Cells:
+        made.append(row)
+        return Cells((str(row), "[bold]text[/bold]"))
+
+    class Listing(App[None]):
+        def compose(self) -> ComposeResult:
+            yield RowList()
+
+    async def run() -> None:
+        async with Listing().run_test(size=(40, 12)) as pilot:
+            rows = pilot.app.query_one(RowList)
+            rows.show(COLUMNS, 1_000_000, make)
+            await pilot.pause()
+            assert set(made) == set(range(11))
+            rows.focus()
+            await pilot.press("end")
+            await pilot.pause(0.2)
+            assert rows.cursor == 999_999 and max(made) == 999_999
+            assert len(set(made)) < 40
+            assert "[bold]text[/bold]" in rows.render_line(11).text and "999999" in rows.render_line(11).text
+            rows.show(COLUMNS, 3, make, cursor=999_999)
+            await pilot.pause()
+            assert rows.cursor == 2 and "0" in rows.render_line(1).text
+
+    asyncio.run(run())

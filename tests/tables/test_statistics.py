@@ -1,0 +1,55 @@
+"""Statistics against pandas and scipy, which compute them in another way."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import pandas as pd
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from scipy import stats
+
+from orchestrator.tables.statistics import Statistics, describe
+
+NUMBERS = st.lists(st.floats(-1e6, 1e6), min_size=2, max_size=30)
+
+
+@given(NUMBERS)
+def test_mean_spread_and_interval_are_those_of_pandas_and_scipy(values: list[float]) -> None:
+    found, series = describe(values), pd.Series(values)
+    scale = max(map(abs, values)) + 1e-300
+    assert found.n == len(values)
+    for ours, theirs in ((found.mean, series.mean()), (found.std, series.std()), (found.median, series.median())):
+        assert ours == pytest.approx(theirs, rel=1e-9, abs=1e-9 * scale)
+    if series.std() > 1e-9 * scale:
+        low, high = stats.t.interval(0.95, len(values) - 1, loc=series.mean(), scale=stats.sem(values))
+        assert (found.low, found.high) == (pytest.approx(low, rel=1e-6, abs=1e-6 * scale), pytest.approx(high, rel=1e-6, abs=1e-6 * scale))
+    assert (found.min, found.max) == (series.min(), series.max())
+
+
+def test_the_interval_of_paired_differences_is_that_of_the_paired_t_test() -> None:
+    rng = np.random.default_rng(3)
+    ours, base = rng.normal(0.9, 0.01, 7), rng.normal(0.88, 0.02, 7)
+    found = describe(list(ours - base))
+    expected = stats.ttest_rel(ours, base).confidence_interval(0.95)
+    assert (found.low, found.high) == (pytest.approx(expected.low), pytest.approx(expected.high))
+
+
+def test_one_value_has_no_spread_and_none_has_nothing() -> None:
+    assert describe([0.5]) == Statistics(n=1, mean=0.5, median=0.5, min=0.5, max=0.5)
+    assert describe([]) == Statistics(n=0)
+
+
+def test_equal_values_have_an_interval_without_width() -> None:
+    found = describe([0.1] * 3)
+    assert (found.std, found.half_width) == (0.0, 0.0)
+    assert found.low == found.high == pytest.approx(0.1)
+
+
+def test_the_interval_covers_the_true_mean_as_often_as_it_says() -> None:
+    rng = np.random.default_rng(7)
+    samples = [describe(list(rng.normal(5.0, 2.0, 4))) for _ in range(4000)]
+    covered = np.mean([found.low < 5.0 < found.high for found in samples])
+    assert covered == pytest.approx(0.95, abs=4 * math.sqrt(0.95 * 0.05 / 4000))
