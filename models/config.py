@@ -87,6 +87,8 @@ class LoopConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
     """CPU threads of tensor operations; equal numbers give equal bits. None: as the surroundings have set it."""
     device: str = "auto"
     """auto: cuda where there is a GPU, else cpu."""
+    recompute: bool = False
+    """Compute activations anew in the backward pass: the same gradients, less memory, more time."""
     checkpoint_min: float = 10.0
     """Minutes after which a checkpoint is also written within an epoch."""
     images_every: int = 10

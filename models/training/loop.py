@@ -9,7 +9,7 @@ from typing import Any
 
 import msgspec
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from data.errors import BadInput
 from data.volumes.loading import Sample
@@ -49,7 +49,8 @@ class Trainer:
         self.run = run
         self.feed = feed
         self.device = device
-        self.model: nn.Module = build_model(config.model).to(device)
+        self.model = build_model(config.model).to(device)
+        self.model.recompute = config.train.recompute
         self.optimiser, self.schedule = build_optimiser(config.optim, self.model)
         self.loss = LOSSES[config.loss.kind]
         self.progress = Progress()
@@ -100,6 +101,7 @@ class Trainer:
         """Train the batches that are left of this epoch. Gradients of micro-batches add up to that of the whole batch."""
         order, progress = self.feed.order, self.progress
         order.set_position(progress.epoch, progress.batches)
+        self.model.begin_epoch(progress.epoch)
         self.model.train()
         self.optimiser.zero_grad()
         done, loss_sum = 0, torch.zeros((), device=self.device)
@@ -113,9 +115,9 @@ class Trainer:
                 done, loss_sum = 0, torch.zeros((), device=self.device)
 
     def _add_gradients(self, sample: Sample, size: int) -> Tensor:
-        """Add the gradient of a micro-batch, as its part of a batch of `size` slices. Returns the sum of its losses."""
+        """Add the gradient of a micro-batch, as its part of a batch of `size` slices. Returns the sum of its losses alone."""
         total = self.loss(self.model(sample), sample).sum()
-        (total / size).backward()
+        ((total + self.model.penalty() * len(sample.kspace)) / size).backward()
         return total.detach()
 
     def _step(self, size: int, loss_sum: float) -> None:

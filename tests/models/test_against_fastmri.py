@@ -1,10 +1,11 @@
-"""The same outputs and gradients as the fastmri package with the same weights; skipped where it is not installed."""
+"""The same outputs and gradients as the fastmri package with the same weights."""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Callable
 
+import fastmri.models as theirs
 import pytest
 import torch
 from torch import nn
@@ -15,8 +16,6 @@ from models.norm_unet import NormUnet
 from models.unet import Unet
 from models.varnet import EndToEndVarNet
 from tests.models.samples import draw_sample
-
-theirs = pytest.importorskip("fastmri.models", reason="pip install --no-deps fastmri==0.3.0 tqdm")
 
 
 def their_name(name: str, pools: int) -> str:
