@@ -47,10 +47,10 @@ def test_prune_and_restore_say_what_they_did_and_exit_with_1_when_they_refused(p
     hindrance = project.folder / "runs" / "g" / "trash" / ids["x=2"]
     hindrance.mkdir(parents=True)
     planned = project.ok("prune", "g", "--state", "completed", "--dry-run").out
-    assert "2 runs to move" in planned and UNWRITTEN in planned
+    assert "1 run to move" in planned and UNWRITTEN in planned
     pruned = project.run("prune", "g", "--state", "completed", "--yes")
     assert pruned.code == 1
-    assert "Moved 1 of 2 runs" in pruned.out and "mrsweep restore g" in pruned.out
+    assert "Moved 1 of 1 run to" in pruned.out and "mrsweep restore g" in pruned.out
     assert ids["x=2"][:8] in pruned.err
     assert project.counts() == {"completed": 1, "pruned": 1}
     in_the_way = project.folder / "runs" / "g" / ids["x=1"][:2] / ids["x=1"]
