@@ -1,7 +1,8 @@
-"""The janitors: two tiny jobs on the cluster that watch a grid. Each keeps a successor in the queue, and puts the other back.
+"""The janitors: three tiny jobs on the cluster that watch a grid. Each keeps a successor in the queue, and puts the others back.
 
-One would do, until its node cannot start it: Slurm then holds it for ever, and nobody is there to notice. Two of one number never run at
-once, for their jobs have one name and `-d singleton`. What the job does is in watchdog/janitor_job.py.
+One would do, until its node cannot start it: Slurm then holds it for ever, and nobody is there to notice. Two may be due at once after an
+outage, and go to the same bad node; a third comes later. Two of one number never run at once, for their jobs have one name and
+`-d singleton`. What the job does is in watchdog/janitor_job.py.
 """
 
 from __future__ import annotations
@@ -25,12 +26,12 @@ RESOURCES = Resources(cpus=1, mem_gb=2, time_min=15)
 """A round of 10,000 runs takes seconds, and much of the memory is Python itself."""
 
 LESS_OFTEN = 3
-"""The second janitor comes so much more seldom: it is there for the first one's sake."""
+"""Each further janitor comes so much more seldom than the one before: it is there for the others' sake."""
 
 
 def interval_s(site: Site, number: int) -> int:
     """Return how long after a janitor's round its next one begins."""
-    return round(60 * site.profile.janitor_min * (1 if number == 1 else LESS_OFTEN))
+    return round(60 * site.profile.janitor_min * LESS_OFTEN ** (number - 1))
 
 
 def janitor_request(paths: GridPaths, number: int, *, begin_in_s: int | None) -> ArrayRequest:

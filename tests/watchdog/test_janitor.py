@@ -30,19 +30,18 @@ def begin(study: Study) -> None:
     study.scheduler.move(janitors(study)[0], state=TaskState.RUNNING)
 
 
-def test_launch_puts_two_janitors_into_the_queue_that_ask_for_little(study: Study) -> None:
+def test_launch_puts_three_janitors_into_the_queue_that_ask_for_little(study: Study) -> None:
     told = launch_with_janitor(study, 1)
-    [first], [second] = janitors(study), janitors(study, 2)
+    jobs = [job for number in (1, 2, 3) for job in janitors(study, number)]
     assert told == (
-        f"{first.request.token}: is in the queue as job {first.id}",
-        f"{second.request.token}: is in the queue as job {second.id}",
-        f"{first.request.token} looks after the grid every 10 minutes, until no run is open",
+        *(f"{job.request.token}: is in the queue as job {job.id}" for job in jobs),
+        f"{jobs[0].request.token} looks after the grid every 10 minutes, until no run is open",
     )
-    for number, job in enumerate((first, second), start=1):
+    for number, job in enumerate(jobs, start=1):
         resources = job.request.resources
         assert (resources.gpus, resources.cpus, job.request.tasks) == (0, 1, 1)
         assert job.request.command[-3:] == ("orchestrator.watchdog.janitor_job", str(study.paths.dir.absolute()), str(number))
-    assert (first.request.begin_in_s, second.request.begin_in_s) == (None, 1800)
+    assert [job.request.begin_in_s for job in jobs] == [None, 1800, 5400]
 
 
 def test_second_launch_leaves_the_janitors_that_are_there(study: Study) -> None:
@@ -75,7 +74,7 @@ def test_janitor_takes_all_that_wait_out_of_the_queue_when_nothing_is_open(study
     begin(study)
     study.finish(1)
     assert not work(study.grid, study.site, 1)
-    assert study.scheduler.cancelled == [(janitors(study)[1].id, 0), (janitors(study, 2)[0].id, 0)]
+    assert study.scheduler.cancelled == [(janitors(study)[1].id, 0), (janitors(study, 2)[0].id, 0), (janitors(study, 3)[0].id, 0)]
 
 
 def test_watch_puts_back_a_janitor_that_is_gone(study: Study) -> None:
