@@ -27,7 +27,7 @@ CHANGES = {
 
 
 def main() -> None:
-    """Launch the smoke variant, kill a worker, watch the run resume, prune duplicates, write the summary."""
+    """Launch the smoke variant, kill a worker, watch the run resume, prune duplicates, write tables and a report."""
     began = time.monotonic()
     shutil.rmtree(FOLDER / "runs", ignore_errors=True)
     FOLDER.mkdir(exist_ok=True)
@@ -43,8 +43,10 @@ def main() -> None:
     mrsweep("status", GRID)
     mrsweep("summary", GRID)
     mrsweep("summary", GRID, "-o", str(FOLDER / "summary.csv"))
+    mrsweep("summary", GRID, "--by", "mask.kind", "--across", "mask.acceleration", "--over", "seed", "--metric", "val/ssim")
+    mrsweep("report", GRID, "-o", str(FOLDER / "report.html"))
     check(victim)
-    say(f"done in {time.monotonic() - began:.0f} s; the table is in {FOLDER / 'summary.csv'}, all files in {FOLDER / 'runs'}")
+    say(f"done in {time.monotonic() - began:.0f} s; in {FOLDER}: the table summary.csv, and report.html, a page to look at")
 
 
 def mrsweep(*arguments: str) -> None:

@@ -23,6 +23,9 @@ PORTS_TRIED = 100
 START_S = 60.0
 """How long TensorBoard may take until it answers: on a network filesystem its import alone takes long."""
 END_S = 5.0
+_ANSWERS = b"Press CTRL+C"
+"""What TensorBoard says once the port is its own: somebody else may have taken it since it was chosen."""
+_HEAD_BYTES = 65_536
 
 
 def command_of(folder: Path, port: int, title: str) -> list[str]:
@@ -69,7 +72,7 @@ def serving(folder: Path, port: int, title: str) -> Iterator[subprocess.Popen[by
 
 def _await_answer(process: subprocess.Popen[bytes], port: int, said: IO[bytes]) -> None:
     deadline = time.monotonic() + START_S
-    while not _answers(port):
+    while not (_ANSWERS in os.pread(said.fileno(), _HEAD_BYTES, 0) and _answers(port)):
         if process.poll() is not None or time.monotonic() > deadline:
             raise ClusterError(f"TensorBoard did not start: {last_words(said)}. Try another port with --port.")
         time.sleep(0.1)

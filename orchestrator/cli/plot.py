@@ -81,7 +81,8 @@ def command(
     ask = _ask(asked)
     _check_output(output)
     with waiting("reading what the runs reported"):
-        studies = [_study(Target(grid, runs, variant, profile), selection) for grid in dict.fromkeys(grids)]
+        names = tuple(dict.fromkeys(grids))
+        studies = [_study(Target(grid, runs, variant, profile), selection, may_be_empty=len(names) > 1) for grid in names]
         sample = take_sample(studies, select)
         figure = (plan_curves if ask.is_curve else plan_effect)(sample, ask)
         content = render(figure, output.suffix.lower(), width_mm=width_mm)
@@ -96,9 +97,9 @@ def _ask(asked: dict[str, object]) -> Ask:
     raise click.UsageError("--x is empty. Name a key of the config, or write step.")
 
 
-def _study(target: Target, selection: Selection) -> Study:
+def _study(target: Target, selection: Selection, *, may_be_empty: bool) -> Study:
     opened = open_grid(target.grid, target.runs, variant=target.variant)
-    return take_study(opened, site_of(opened, target.profile, reading=True), selection)
+    return take_study(opened, site_of(opened, target.profile, reading=True), selection, may_be_empty=may_be_empty)
 
 
 def _check_output(output: Path) -> None:

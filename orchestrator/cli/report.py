@@ -124,12 +124,19 @@ def _first_with_pictures(
 
 
 def _pictures(grid: OpenGrid, record: Record) -> dict[File, Path]:
-    """Return the pictures of a run and their folders: of a step that was computed twice the later."""
-    folders = [AttemptPaths(Path(folder)).images for folder in attempts_of(grid.paths, record)]
-    return {one: folder for folder in folders for one in files_of(_names(folder))}
+    """Return the pictures of a run and their folders; of each attempt those before the first step of a newer one."""
+    found: dict[File, Path] = {}
+    for attempt in attempts_of(grid.paths, record):
+        folder = AttemptPaths(Path(attempt)).images
+        files = files_of(_names(folder))
+        first = min((one.step for one in files), default=None)
+        found = {one: place for one, place in found.items() if first is None or one.step < first} | dict.fromkeys(files, folder)
+    return found
 
 
 def _names(folder: Path) -> Sequence[str]:
+    if folder.is_symlink():
+        return []
     try:
         return [entry.name for entry in os.scandir(folder) if entry.is_file(follow_symlinks=False)]
     except OSError:

@@ -89,12 +89,12 @@ def confirm(question: str, *, yes: bool) -> None:
     click.confirm(question, abort=True)
 
 
-def table(columns: Sequence[str], rows: Iterable[Sequence[object]], *, shrink: Mapping[str, int] | None = None) -> int:
-    """Print a table that fits the terminal; returns how many columns at its end had no room."""
+def table(columns: Sequence[str], rows: Iterable[Sequence[object]], *, shrink: Mapping[str, int] | None = None, needed: str = "") -> int:
+    """Print a table that fits the terminal; returns how many columns had no room, those at its end first, and never the needed one."""
     from rich.console import Console
 
     width = terminal_width()
-    shown, cells, dropped = arrange(columns, rows, width, shrink or {})
+    shown, cells, dropped = arrange(columns, rows, width, shrink or {}, needed)
     console = Console(width=width, highlight=False)
     with console.capture() as held:  # rich itself would exit with 1 where the reader of a pipe stops early
         console.print(make_table(shown, cells))
@@ -108,29 +108,40 @@ def terminal_width() -> int:
 
 
 def arrange(
-    columns: Sequence[str], rows: Iterable[Sequence[object]], width: int, shrink: Mapping[str, int]
+    columns: Sequence[str], rows: Iterable[Sequence[object]], width: int, shrink: Mapping[str, int], needed: str = ""
 ) -> tuple[list[str], list[list[str]], int]:
     """Return the columns that have content and room, their cells, and how many had no room.
 
     `shrink` names columns that may be cut, and to how many characters. Columns are left out, from the end, until the
-    rest fits when cut; then the last ones are cut, no more than needed.
+    rest fits when cut; then the last ones are cut, no more than needed. The column `needed` is left out last of all.
     """
     cells = [[cell(value) for value in row] for row in rows]
     full = [place for place in range(len(columns)) if any(row[place] for row in cells)]
     widths = {place: max(len(columns[place]), *(len(row[place]) for row in cells)) for place in full}
     least = {place: min(wide, shrink.get(columns[place], wide)) for place, wide in widths.items()}
-    room = sum(total <= width for total in accumulate(least[place] + PADDING for place in full))
-    kept = full[: max(room, 2)]
+    kept = _with_room(full, least, width)
+    wanted = next((place for place in full if columns[place] == needed and place not in kept), None)
+    if wanted is not None:
+        kept = [*_with_room(full[: full.index(wanted)], least, width - least[wanted] - PADDING, at_least=1), wanted]
     excess = sum(widths[place] + PADDING for place in kept) - width
     for place in reversed(kept):
         cut = min(max(excess, 0), widths[place] - least[place])
         widths[place] -= cut
         excess -= cut
-    shown = [[_cut(row[place], widths[place]) for place in kept] for row in cells]
+    shown = [[_cut(row[place], widths[place], is_state=columns[place] == "state") for place in kept] for row in cells]
     return [_cut(columns[place], widths[place]) for place in kept], shown, len(full) - len(kept)
 
 
-def _cut(text: str, width: int) -> str:
+def _with_room(places: Sequence[int], widths: Mapping[int, int], width: int, at_least: int = 2) -> list[int]:
+    """Return as many of the columns as fit beside each other."""
+    room = sum(total <= width for total in accumulate(widths[place] + PADDING for place in places))
+    return list(places[: max(room, at_least)])
+
+
+def _cut(text: str, width: int, *, is_state: bool = False) -> str:
+    """Return a text that fits; a state is cut before its cause, where that is enough: failed (host_oom), failed."""
+    if is_state and len(text) > width >= len(bare := text.partition(" (")[0]):
+        return bare
     return text if len(text) <= width else text[: width - 1] + "…"
 
 

@@ -23,7 +23,7 @@ from orchestrator.cli.options import (
     variant_option,
 )
 from orchestrator.cli.show import count, document, say, table, terminal_width
-from orchestrator.results.select import Selection
+from orchestrator.results.select import Selection, check_where
 from orchestrator.store.errors import InputError
 from orchestrator.store.files import write_atomic
 from orchestrator.tables.figures import as_words
@@ -99,7 +99,7 @@ def command(
     question = Question(**asked)
     check(question)
     suffix = _check_output(output) if output else ""
-    studies = [_study(Target(grid, runs, variant, profile), selection) for grid in dict.fromkeys(grids)]
+    studies = _studies([Target(grid, runs, variant, profile) for grid in dict.fromkeys(grids)], selection)
     tables = answer(studies, question)
     if output is not None:
         _write(output, write(tables, suffix))
@@ -111,9 +111,13 @@ def command(
     _tell(tables.data, output)
 
 
-def _study(target: Target, selection: Selection) -> Study:
-    opened = open_grid(target.grid, target.runs, variant=target.variant)
-    return take_study(opened, site_of(opened, target.profile, reading=True), selection)
+def _studies(targets: Sequence[Target], selection: Selection) -> list[Study]:
+    """Return the selected runs of each grid; refuse an expression that selects none of any."""
+    opened = [open_grid(target.grid, target.runs, variant=target.variant) for target in targets]
+    if len(opened) > 1:
+        check_where({run_id: manifest for grid in opened for run_id, manifest in grid.manifests.items()}, selection.where)
+    sites = [site_of(grid, target.profile, reading=True) for grid, target in zip(opened, targets, strict=True)]
+    return [take_study(grid, site, selection, may_be_empty=len(opened) > 1) for grid, site in zip(opened, sites, strict=True)]
 
 
 def _write(output: Path, content: bytes) -> None:
@@ -135,7 +139,8 @@ def _print(page: Table) -> None:
     headings = [page.short.get(column, column) for column in page.columns]
     shown = msgspec.structs.replace(page, rows=tuple(islice(page.rows, ROWS)))
     keys = [] if page.kind == "matrix" else [page.short[column] for column in page.columns if column in page.short]
-    dropped = table(headings, as_words(shown), shrink=dict.fromkeys([*keys, "state"], _NARROW))
+    needed = page.short.get(page.needed, page.needed)
+    dropped = table(headings, as_words(shown), shrink=dict.fromkeys([*keys, "state"], _NARROW), needed=needed)
     if dropped:
         say(f"{count(dropped, 'more column')} in the file that -o FILE writes")
     if len(page.rows) > ROWS:

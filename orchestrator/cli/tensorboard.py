@@ -16,7 +16,7 @@ from orchestrator.boards.serve import choose_port, is_free, serving, view_of
 from orchestrator.cli.options import Target, examples, json_option, on_grid, open_grid, selecting
 from orchestrator.cli.show import count, document, say, waiting, warn
 from orchestrator.launch.opened import OpenGrid
-from orchestrator.results.select import Selection, select
+from orchestrator.results.select import Selection, check_where, select
 from orchestrator.store.errors import MrsweepError, SelectionError
 from orchestrator.watchdog.look import Site, look, site_of
 
@@ -55,8 +55,12 @@ def command(*, target: Target, selection: Selection, port: int | None, no_start:
 def _build(opened: OpenGrid, site: Site, selection: Selection) -> tuple[Boards, list[str]]:
     """Return the folder, and the names of the runs to show."""
     records = look(opened, site).records
-    boards = build_boards(opened.paths, [(manifest, records.get(run_id)) for run_id, manifest in opened.manifests.items()])
     ids = [manifest.id for manifest, _ in select(opened.manifests, records, selection)]
+    check_where(opened.manifests, selection.where)
+    if not ids and opened.manifests:
+        told = f"the options select none of {count(len(opened.manifests), 'run')}"
+        raise SelectionError(f"{opened.paths.name}: {told}. List them with: mrsweep status {opened.paths.name}")
+    boards = build_boards(opened.paths, [(manifest, records.get(run_id)) for run_id, manifest in opened.manifests.items()])
     return boards, [boards.names[run_id] for run_id in ids if run_id in boards.names]
 
 

@@ -83,10 +83,33 @@ class Where:
             except UnknownKey:
                 continue
 
+    def select_by_short_keys(self, items: Iterable[T], values_of: Callable[[T], Values]) -> list[T]:
+        """Return the items that match, as `select` does; a key may be written by its last words, where these end one key only."""
+        known = [(item, values_of(item)) for item in items]
+        return [item for item, _ in self.completed([values for _, values in known]).select(known, lambda pair: pair[1])]
 
-def parse_where(text: str) -> Where:
-    """Parse an expression; SelectionError names the position of what cannot be read."""
-    parser = _Parser(text)
+    def completed(self, runs: Sequence[Values]) -> Where:
+        """Return the expression with its short keys written out: acceleration for mask.acceleration.
+
+        `runs`: what is known of them. Raises SelectionError for a short key that several keys end in.
+        """
+        short = [key for key in sorted(self.keys) if all(_find(values, key) is ABSENT for values in runs)]
+        if not short:
+            return self
+        known = dict.fromkeys(name for values in runs for name in flatten(values))
+        found = {key: [name for name in known if name.endswith(f".{key}")] for key in short}
+        several = next((key for key, names in found.items() if len(names) > 1), None)
+        if several is not None:
+            listed = ", ".join(found[several][:8])
+            raise SelectionError(
+                f"--where {self.text[:120]!r}: the key {several!r} means {len(found[several])} keys: {listed}. Write the one that you mean."
+            )
+        return parse_where(self.text, {key: names[0] for key, names in found.items() if names})
+
+
+def parse_where(text: str, full: Mapping[str, str] | None = None) -> Where:
+    """Parse an expression; SelectionError names the position of what cannot be read. `full`: short keys, and what they mean."""
+    parser = _Parser(text, full or {})
     test = parser.whole()
     return Where(text, frozenset(parser.keys), test)
 
@@ -112,8 +135,9 @@ def _is_text(word: str) -> bool:
 class _Parser:
     """Recursive descent over the tokens."""
 
-    def __init__(self, text: str) -> None:
+    def __init__(self, text: str, full: Mapping[str, str]) -> None:
         self.text = text
+        self.full = full
         self.tokens = list(_tokens(text))
         self.place = 0
         self.depth = 0
@@ -233,6 +257,7 @@ class _Parser:
         if token.kind == "quoted" or (token.kind == "word" and token.text not in _KEYWORDS):
             self.take()
             key = _unquote(token.text) if token.kind == "quoted" else token.text
+            key = self.full.get(key, key)
             self.keys.add(key)
             return key
         raise self.error("a key is expected")

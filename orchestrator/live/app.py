@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
+import signal
+from functools import partial
 from pathlib import Path
 from typing import ClassVar
 
@@ -37,6 +40,8 @@ class LiveView(App[int]):
         self._reader, self._wanted = reader, wanted or Filter()
 
     def on_mount(self) -> None:
+        for told in (signal.SIGTERM, signal.SIGHUP):
+            asyncio.get_running_loop().add_signal_handler(told, partial(self.exit, return_code=128 + told))
         if self._reader is None:
             self.action_show_grids()
         else:

@@ -1,4 +1,4 @@
-"""What is typed to filter runs: words of --state and --cause, a signature, an expression as of --where, or a piece of text (pure)."""
+"""What is typed to filter runs: words of --state and --cause, a signature, pieces of a name, an expression as of --where (pure)."""
 
 from __future__ import annotations
 
@@ -12,7 +12,9 @@ from orchestrator.results.overview import Line
 from orchestrator.results.select import Selection
 from orchestrator.store.states import Cause, State
 
-_WORD = re.compile(r"\s*(?:(?P<name>state|cause|signature)=)?(?P<value>[a-z0-9_]+)(?=\s|\Z)(?!\s*(?:[=!<>]|(?:not\s+)?in\s*\())")
+_WORD = re.compile(r"\s*(?:(?P<name>state|cause|signature)=)?(?P<value>[^\s\"'()<>=!,]+)(?=\s|\Z)(?!\s*(?:[=!<>]|(?:not\s+)?in\s*\())")
+_NO_NAMES = ("and", "or", "not", "in")
+"""Words of an expression: where one stands, it has begun."""
 _JOIN = re.compile(r"\s*and\b")
 _OPERATOR = re.compile(r"[=<>()]|\bin\b")
 _STATES = {state.value: state for state in State}
@@ -25,7 +27,7 @@ class Filter(NamedTuple):
 
     selection: Selection = Selection()
     text: str = ""
-    """A piece of a run's label or the beginning of its id."""
+    """Words, each a piece of a run's label or the beginning of its id."""
 
     @property
     def is_empty(self) -> bool:
@@ -33,21 +35,22 @@ class Filter(NamedTuple):
 
 
 def parse_filter(typed: str) -> Filter:
-    """Return what was typed: first states and causes, then an expression over config keys, or else a piece of text.
+    """Return what was typed: first words, which are states, causes, or pieces of a name, then an expression over config keys.
 
-    "failed host_oom seed>2", "cause=timeout", "signature=3f9a1c", "acceleration=8".
+    "failed host_oom seed>2", "cause=timeout", "signature=3f9a1c", "acceleration=8", "varnet acceleration=8".
     """
-    selection, rest = Selection(), typed
+    selection, words, rest = Selection(), list[str](), typed
     while (match := _WORD.match(rest)) is not None:
-        taken = _take(selection, match["name"] or "", match["value"])
-        if taken is None:
+        taken = _take(selection, match["name"] or "", match["value"].lower())
+        if taken is None and (match["name"] or match["value"] in _NO_NAMES):
             break
-        selection, rest = taken, rest[match.end() :]
+        words += [match["value"].lower()] if taken is None else []
+        selection, rest = taken or selection, rest[match.end() :]
         rest = rest[join.end() :] if (join := _JOIN.match(rest)) else rest
     rest = rest.strip()
     if _OPERATOR.search(rest):
-        return Filter(msgspec.structs.replace(selection, where=rest))
-    return Filter(selection, rest.lower())
+        return Filter(msgspec.structs.replace(selection, where=rest), " ".join(words))
+    return Filter(selection, " ".join([*words, *rest.lower().split()]))
 
 
 def _take(selection: Selection, name: str, value: str) -> Selection | None:
@@ -82,6 +85,6 @@ def narrow(lines: Iterable[Line], wanted: Filter, *, matching: Collection[str] |
         and (not causes or line.cause in causes)
         and (matching is None or line.id in matching)
         and (alike is None or line.id in alike)
-        and (not wanted.text or wanted.text in line.label.lower() or line.id.startswith(wanted.text))
+        and all(word in line.label.lower() or line.id.startswith(word) for word in wanted.text.split())
     ]
     return found[: wanted.selection.limit]

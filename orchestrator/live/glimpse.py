@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 from collections.abc import Iterable, Mapping
 from pathlib import Path
@@ -33,10 +34,38 @@ class Glimpse(NamedTuple):
     mem_gb: float | None = None
     """Of a run that computes now, of another the peak of the attempt that speaks for it."""
     gpu_gb: float | None = None
+    selected: float | None = None
+    """Of a run that has ended, the step at which its objective was best; None: the newest report counts."""
+    final: Mapping[str, object] = {}
+    """What the entry of a run that has ended returned."""
+    last: object = None
+    """The objective that a run that has ended reported last."""
+
+    @property
+    def newest(self) -> float | None:
+        """How far the run came."""
+        return max(self.reports, default=None)
 
     @property
     def step(self) -> float | None:
-        return max(self.reports, default=None)
+        """The step whose values are shown."""
+        return self.newest if self.selected is None else self.selected
+
+    def value(self, metric: str) -> object:
+        """Return a metric at the selected step, else as the entry returned it; where no step is selected else the newest."""
+        at = self.reports.get(self.selected, {}) if self.selected is not None else {}
+        if metric in at:
+            return at[metric]
+        if metric in self.final:
+            return self.final[metric]
+        newest = (values[metric] for values in reversed(self.reports.values()) if metric in values)
+        return next(newest, None) if self.selected is None else None
+
+    def is_broken(self, objective: str | None) -> bool:
+        """Say whether the last report of the objective, or what the entry returned as it, is NaN or infinite."""
+        curve = self.curve(objective)[-1:] if objective is not None else []
+        ends = [as_float(self.last), as_float(self.final.get(objective or "")), *curve]
+        return any(end is not None and not math.isfinite(end) for end in ends)
 
     @property
     def names(self) -> list[str]:
@@ -68,7 +97,8 @@ class Glimpses:
         for attempt in record.attempts:
             reports = merge(reports, self._read(run.attempt(attempt.number, attempt.restart).metrics))
         mem_gb, gpu_gb = _usage(record, run)
-        return Glimpse(dict(list(reports.items())[-STEPS:]), mem_gb, gpu_gb)
+        shown = Glimpse(_recent(reports, record), mem_gb, gpu_gb)
+        return shown._replace(selected=record.best_step, final=record.metrics, last=record.last) if record.is_final else shown
 
     def _read(self, file: Path) -> Reports:
         try:
@@ -104,6 +134,13 @@ def merge(older: Reports, newer: Reports) -> Reports:
     """Return the reports of a run that was resumed: beyond the first step of the newer attempt the older one is superseded."""
     first = min(newer, default=float("inf"))
     return {step: values for step, values in older.items() if step < first} | newer
+
+
+def _recent(reports: Reports, record: Record) -> Reports:
+    """Return the last reports, and that of the selected step."""
+    recent = dict(list(reports.items())[-STEPS:])
+    best = record.best_step
+    return {float(best): reports[best]} | recent if best is not None and best in reports and best not in recent else recent
 
 
 def _decode(line: bytes) -> dict[str, object]:

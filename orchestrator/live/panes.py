@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from typing import ClassVar
 
-from rich.cells import cell_len, chop_cells
+from rich.cells import cell_len, chop_cells, set_cell_size
 from rich.segment import Segment
 from rich.text import Text
 from textual.binding import Binding, BindingType
@@ -60,6 +60,11 @@ class TextPane(ScrollView, can_focus=True):
         self._folded = [part for line in self._lines for part in (chop_cells(line, width) if cell_len(line) > width else [line])]
         self.virtual_size = Size(0, len(self._folded))
         self.refresh()
+
+
+def cut(text: str, width: int) -> str:
+    """Return text that takes at most `width` cells; what was cut off shows as an ellipsis."""
+    return text if cell_len(text) <= width else set_cell_size(text, width - 1).rstrip() + "…"
 
 
 class Lines(Static):

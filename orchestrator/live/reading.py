@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import NamedTuple
 
@@ -13,7 +15,7 @@ from orchestrator.live.glimpse import Glimpses
 from orchestrator.results.failures import failure_id
 from orchestrator.results.overview import Overview
 from orchestrator.results.select import Selection, find_failure, select
-from orchestrator.store.errors import StoreError
+from orchestrator.store.errors import SelectionError, StoreError
 from orchestrator.store.layout import GridPaths
 from orchestrator.store.ledger import read_records
 from orchestrator.store.records import Records
@@ -77,7 +79,8 @@ class GridReader:
             return None
         key = (where, id(sight.grid.manifests))
         if self._matching is None or self._matching[0] != key:
-            pairs = select(sight.grid.manifests, Records(), Selection(where=where))
+            with _named_filter("--where"):
+                pairs = select(sight.grid.manifests, Records(), Selection(where=where))
             self._matching = (key, frozenset(manifest.id for manifest, _ in pairs))
         return self._matching[1]
 
@@ -86,7 +89,8 @@ class GridReader:
         if not wanted.selection.signature:
             return None
         records = sight.records.runs.values()
-        failure = find_failure(records, wanted.selection.signature)
+        with _named_filter("--signature"):
+            failure = find_failure(records, wanted.selection.signature)
         return frozenset(record.id for record in records if failure_id(record) == failure)
 
     def _open(self) -> tuple[OpenGrid, Site]:
@@ -106,6 +110,15 @@ class GridReader:
         if base is None or base.stamp != stamp or now - base.read_at > BELIEVED_S:
             base = Base(stamp, now, read_records(self.paths))
         return base
+
+
+@contextmanager
+def _named_filter(option: str) -> Iterator[None]:
+    """Let an error name the filter, in which the words of an option were typed."""
+    try:
+        yield
+    except SelectionError as error:
+        raise SelectionError(str(error).replace(option, "filter:" if option == "--where" else "filter: signature", 1)) from error
 
 
 class GridsReader:

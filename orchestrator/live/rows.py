@@ -19,6 +19,8 @@ from orchestrator.watchdog.recorded import Recorded
 GAP = 1
 """Blanks between columns."""
 TREND = 10
+BROKEN = "×"
+"""Stands after the value of a run whose last report of the objective was NaN or infinite."""
 MOST_VALUES = 40
 """Of a key with so many values or more they are written in full."""
 
@@ -36,6 +38,8 @@ class Column(NamedTuple):
     right: bool = False
     coloured: bool = False
     """Shows the colour of its row."""
+    is_metric: bool = False
+    """Its name is a metric's, which may be that of another column."""
 
 
 class Cells(NamedTuple):
@@ -52,7 +56,7 @@ _RUN_COLUMNS = (
     Column("state", 22, coloured=True),
     Column("try", 3, right=True),
     Column("step", 5, right=True),
-    Column("objective", 8, right=True),
+    Column("objective", 10, right=True),
     Column("trend", TREND, coloured=True),
     Column("time", 7, right=True),
     Column("left", 7, right=True),
@@ -91,7 +95,7 @@ def run_columns(width: int, *, metric: str, need: int, full: int = 0, without: C
         if _room(columns, width) >= least:
             break
         columns = [column for column in columns if column.name != name]
-    return tuple(column._replace(name=metric) if column.name == "objective" else column for column in columns)
+    return tuple(column._replace(name=metric, is_metric=True) if column.name == "objective" else column for column in columns)
 
 
 def _room(columns: Sequence[Column], width: int) -> int:
@@ -173,8 +177,9 @@ def run_cells(line: Line, glimpse: Glimpse, look: Look) -> Cells:
         "gpu": gigabytes(glimpse.gpu_gb),
         "run": label(line, look),
     }
-    value = look.words.cell(_value(line, glimpse, look))
-    return Cells(tuple(told.get(column.name, value) for column in look.columns), _STYLE_OF.get(line.state, ""))
+    value = look.words.cell(value_shown(line, glimpse, look.metric, look.objective))
+    value += BROKEN if glimpse.is_broken(look.objective) else ""
+    return Cells(tuple(value if column.is_metric else told[column.name] for column in look.columns), _STYLE_OF.get(line.state, ""))
 
 
 def _state(line: Line, columns: Iterable[Column]) -> str:
@@ -182,12 +187,13 @@ def _state(line: Line, columns: Iterable[Column]) -> str:
     return line.state if brief or not line.cause or line.state == State.COMPLETED.value else f"{line.state} ({line.cause})"
 
 
-def _value(line: Line, glimpse: Glimpse, look: Look) -> object:
-    """Return the newest value of the metric; of the objective, where a run has ended, what its record holds."""
-    if look.metric == look.objective and line.objective is not None and line.state not in _COMPUTING:
-        return line.objective
-    newest = (values[look.metric] for values in reversed(glimpse.reports.values()) if look.metric in values)
-    return next(newest, line.objective if look.metric == look.objective else None)
+def value_shown(line: Line, glimpse: Glimpse, metric: str | None, objective: str | None) -> object:
+    """Return the value of a metric at the step of the row: the newest; of a run that has ended that of its selected step."""
+    known = line.objective if metric == objective else None
+    if known is not None and line.state not in _COMPUTING:
+        return known  # of the objective the record holds the value at the selected step
+    reported = glimpse.value(metric) if metric is not None else None
+    return known if reported is None else reported
 
 
 def label(line: Line, look: Look) -> str:

@@ -17,7 +17,7 @@ from orchestrator.live.failures_screen import FailuresScreen
 from orchestrator.live.filters import Filter, parse_filter, typed_as
 from orchestrator.live.glimpse import Glimpse, metric_names
 from orchestrator.live.listing import RowList
-from orchestrator.live.panes import Keys, Lines
+from orchestrator.live.panes import Keys, Lines, cut
 from orchestrator.live.reading import GridReader, Sight
 from orchestrator.live.rows import Cells, Look, fitting, run_cells, run_columns
 from orchestrator.live.run_panel import RunPanel, Subject
@@ -81,7 +81,7 @@ class RunsScreen(Acting, Screen[None]):
         yield Lines(id="head")
         yield Lines(id="problem")
         yield Lines(id="notes")
-        typed, hint = typed_as(self._wish.filter.selection), "failed host_oom seed>2   or a piece of a name"
+        typed, hint = typed_as(self._wish.filter.selection), "failed host_oom seed>2   or pieces of a name"
         yield Input(typed, placeholder=hint, id="filter", compact=True, select_on_focus=False)
         yield Lines(id="shown")
         yield Lines(id="notice")
@@ -148,7 +148,7 @@ class RunsScreen(Acting, Screen[None]):
 
         try:
             view, glimpses = await beside(make)
-        except MrsweepError as error:
+        except (MrsweepError, OSError) as error:
             self.say(str(error))
             return
         chosen = self._kept  # the cursor may have moved meanwhile
@@ -177,7 +177,7 @@ class RunsScreen(Acting, Screen[None]):
         rows = self.query_one(RowList)
         cursor = view.places.get(keep.id, rows.cursor) if keep is not None else rows.cursor
         look = self._common(view, sight)
-        empty = "no run is wanted: Esc clears the filter" if view.total else "there are no runs"
+        empty = "no run matches: Esc clears the filter" if view.total else "there are no runs"
         rows.show(
             look.columns,
             len(view.lines),
@@ -209,7 +209,7 @@ class RunsScreen(Acting, Screen[None]):
         told += [f"{len(self.marked):,} marked"] if self.marked else []
         told += [f"in each row: {self.words.cell(view.names.shared)}"] if view.names.shared else []
         told += ["every run has ended"] if view.all_ended else []
-        return ["; ".join(told)[: max(self.size.width, 20)]] if told else []
+        return [cut("; ".join(told), max(self.size.width, 20))] if told else []
 
     def _describe(self, look: Look | None = None) -> None:
         """Tell the panel which run is under the cursor."""

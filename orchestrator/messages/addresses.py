@@ -24,6 +24,8 @@ class Target:
     name: str
     url: str = field(repr=False)
     """Holds a password more often than not: it is told to nobody but the process that sends."""
+    problem: str = ""
+    """Why nothing can be sent to it: a name that a grid writes, and that no address has."""
 
 
 def address_file(environ: Mapping[str, str]) -> Path:
@@ -50,12 +52,20 @@ def read_targets(environ: Mapping[str, str]) -> tuple[Target, ...]:
 
 
 def choose_targets(targets: Iterable[Target], names: Iterable[str]) -> tuple[Target, ...]:
-    """Return the addresses that a grid names, all where it names none. Raises InputError for a name that nobody knows."""
+    """Return the addresses that a grid names, all where it names none.
+
+    A name that nobody knows is an address with a problem: the others are served, and it is told as one that took nothing, until it
+    is mended. Raises InputError where no name is known.
+    """
     known = {target.name: target for target in targets}
-    for name in names:
-        if name not in known:
-            raise InputError(f"notify.to names {name}, and no address has this name. {did_you_mean(name, known)}")
-    return tuple(known[name] for name in names) or tuple(known.values())
+    chosen = tuple(known.get(name) or Target(name, "", _unknown(name, known)) for name in names) or tuple(known.values())
+    if all(target.problem for target in chosen):
+        raise InputError(" ".join(target.problem for target in chosen))
+    return chosen
+
+
+def _unknown(name: str, known: Mapping[str, Target]) -> str:
+    return f"notify.to names {name}, and no address has this name. {did_you_mean(name, known)}"
 
 
 def parse_targets(words: Iterable[str], place: str) -> tuple[Target, ...]:
@@ -71,7 +81,7 @@ def parse_targets(words: Iterable[str], place: str) -> tuple[Target, ...]:
         else:
             name = word
     if name:
-        raise InputError(f"{place}: the name {name} has no address after it. Write {name} KIND://….")
+        raise InputError(f"{place}: the last word has no address after it. Write NAME KIND://…, one a line.")
     _refuse_twins(targets, place)
     return tuple(targets)
 

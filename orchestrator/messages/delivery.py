@@ -69,7 +69,7 @@ def _serve(paths: GridPaths, outbox: Outbox, target: Target, messages: Sequence[
         outcome = _try(paths, message, target, number, clock=clock, limit_s=left_s)
         if outcome not in (SENT, ""):
             more = "tried again later" if number < MOST_TRIES else f"given up after {number} tries"
-            return [f"message {message.key}: not delivered to {target.name}: {outcome}; {more}"]
+            return [f"message {message.key}: not delivered to {target.name}: {outcome.removesuffix('.')}; {more}"]
     return []
 
 
@@ -81,7 +81,7 @@ def _try(paths: GridPaths, message: Message, target: Target, number: int, *, clo
         return ""
     table = str(paths.message_table(message.key)) if message.table and number <= WITH_TABLE else ""
     request = Request(url=target.url, subject=message.subject, text=message.text, table=table, table_name=message.table)
-    outcome = send(request, limit_s=limit_s) or SENT
+    outcome = target.problem or send(request, limit_s=limit_s) or SENT
     write_atomic(file, msgspec.json.encode(msgspec.structs.replace(claim, outcome=outcome)), durable=False)
     return outcome
 

@@ -91,7 +91,8 @@ def find_news(standing: Standing, told: Told, rules: Notify, now: float) -> list
         covered |= {each for one in single for each in one.tokens}
         news = [*single, *news]
     left = tuple(each for each in failures if each not in covered)
-    if left and "failures" in kinds and now - told.failures_at >= 60 * rules.every_min:
+    is_time = not standing.is_open or now - told.failures_at >= 60 * rules.every_min  # of a grid that has ended there is no later round
+    if left and "failures" in kinds and is_time:
         news.append(News(kind="failures", key=told.next_key("failures"), tokens=left))
     return news
 
@@ -115,7 +116,7 @@ def _end(standing: Standing, failures: tuple[str, ...]) -> Iterator[News]:
     """A grid that was launched again after its end has another one: its runs have more attempts."""
     attempts = sum(record.attempt for _, record in standing.pairs)
     if attempts and not standing.is_open and standing.paused is None:
-        yield News(kind="end", key=f"end-{attempts}", tokens=failures)
+        yield News(kind="end", key=f"end-{standing.version}-{attempts}", tokens=failures)
 
 
 def _each(standing: Standing, told: Told) -> Iterator[News]:

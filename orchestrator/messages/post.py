@@ -16,7 +16,7 @@ import msgspec
 
 _HTTP = re.compile(r"error=(\d{3})\b")
 _SMTP = re.compile(r"\((\d{3}), b['\"]")
-_ERRNO = re.compile(r"\[Errno (\d+)\]")
+_ERRNO = re.compile(r"\[Errno (\d{1,5})\]")
 _PHRASES = {
     "timed out": "it did not answer in time",
     "name or service not known": "its name is not known",

@@ -11,7 +11,7 @@ import msgspec
 from orchestrator.grid.manifest import Manifest
 from orchestrator.messages.news import MOST_EACH, News, Standing, token
 from orchestrator.results.failures import Failure, first_line, group_failures
-from orchestrator.store.events import Number
+from orchestrator.results.objectives import number
 from orchestrator.store.records import Record
 from orchestrator.store.states import State
 
@@ -23,8 +23,6 @@ MOST_CAUSES = 10
 MOST_RUNS = 20
 BEST = 5
 """So many of the best runs stand in the message itself."""
-
-_WORDS = {"nan": math.nan, "inf": math.inf, "-inf": -math.inf}
 
 
 class Message(msgspec.Struct, frozen=True, kw_only=True):
@@ -91,9 +89,11 @@ def _breaker(news: News, standing: Standing) -> tuple[str, list[str]]:
 
 
 def _end(news: News, standing: Standing) -> tuple[str, list[str]]:
-    lines = [first_line(standing.question).removeprefix("Question: "), _states(standing), *_best(standing)]
-    lines += _causes(group_failures(standing.failing))
-    return f"ended, {_states(standing)}", [line for line in (*lines, *_commands(standing, "summary", "status")) if line]
+    question = first_line(standing.question).removeprefix("Question: ")
+    lines = [*([question] if question else []), _states(standing), *_best(standing)]
+    causes = list(_causes(group_failures(standing.failing)))
+    lines += ["", "Not completed:", *causes] if causes else []
+    return f"ended, {_states(standing)}", [*lines, "", *_commands(standing, "summary", "status")]
 
 
 def _each(news: News, standing: Standing) -> tuple[str, list[str]]:
@@ -103,10 +103,16 @@ def _each(news: News, standing: Standing) -> tuple[str, list[str]]:
     if len(told) > MOST_RUNS:
         lines.append(f"… and {len(told) - MOST_RUNS} more")
     if len(told) == 1:
-        return _run(told[0], standing), [*_end_of(told[0]), _states(standing), *_commands(standing, "status")]
+        return _run(told[0], standing), [*_end_of(told[0]), *_whole(standing)]
     counts = Counter(record.state.value for _, record in told)
     subject = ", ".join(f"{count} {word}" for word, count in counts.items())
-    return subject, [*lines, _states(standing), *_commands(standing, "status")]
+    return subject, [*lines, *_whole(standing)]
+
+
+def _whole(standing: Standing) -> Iterator[str]:
+    """Yield how the whole grid stands, below what is told of single runs."""
+    yield f"The grid now, of {_count(len(standing.pairs), 'run')}: {_states(standing)}"
+    yield from _commands(standing, "status")
 
 
 _WRITERS: Mapping[str, Callable[[News, Standing], tuple[str, list[str]]]] = {
@@ -139,7 +145,7 @@ def _best(standing: Standing) -> Iterator[str]:
     objective = standing.objective
     if objective is None:
         return
-    values = {record.id: _number(record.best) for _, record in standing.pairs if record.state is State.COMPLETED}
+    values = {record.id: number(record.best) for _, record in standing.pairs if record.state is State.COMPLETED}
     ranked = [pair for pair in standing.pairs if math.isfinite(values.get(pair[0].id, math.nan))]
     ranked.sort(key=lambda pair: values[pair[0].id], reverse=objective.mode == "max")
     if ranked:
@@ -148,15 +154,9 @@ def _best(standing: Standing) -> Iterator[str]:
         yield f"  {values[manifest.id]:.6g} {manifest.id[:8]} {manifest.label}"
 
 
-def _number(value: Number) -> float:
-    if isinstance(value, str):
-        return _WORDS.get(value, math.nan)
-    return math.nan if value is None else float(value)
-
-
 def _run(pair: Pair, standing: Standing) -> str:
     manifest, record = pair
-    value = f", {standing.objective.name} {_number(record.best):.6g}" if standing.objective and record.best is not None else ""
+    value = f", {standing.objective.name} {number(record.best):.6g}" if standing.objective and record.best is not None else ""
     cause = f" ({record.cause.value})" if record.cause else ""
     return f"{manifest.id[:8]} {record.state.value}{cause}{value}: {manifest.label}"
 
@@ -170,10 +170,13 @@ def _end_of(pair: Pair) -> Iterator[str]:
 
 
 def _commands(standing: Standing, *verbs: str) -> Iterator[str]:
+    """Yield the commands that show more, those of the grid behind one heading."""
+    heading = "Look closer: "
     for verb in verbs:
         run = next((record.id for record in standing.failing), "") if verb == "logs" else ""
         if verb != "logs":
-            yield f"Look closer: mrsweep {verb} {standing.grid}"
+            yield f"{heading}mrsweep {verb} {standing.grid}"
+            heading = " " * len(heading)
         elif run:
             yield f"One of their logs: mrsweep logs {run[:8]}"
 

@@ -68,7 +68,7 @@ def _content(path: Path) -> bytes:
         owners = (os.getuid(), os.stat(path.parent).st_uid)
         if not stat.S_ISREG(status.st_mode) or status.st_uid not in owners or status.st_size > MOST_BYTES:
             raise _Damaged
-        return stream.read(MOST_BYTES)
+        return stream.read()
 
 
 def _encode(columns: Columns) -> bytes:

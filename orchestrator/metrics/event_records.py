@@ -105,6 +105,8 @@ def _in_tensor(record: bytes, tensor: Span) -> tuple[int, str] | None:
             content = span
         elif number in (_FLOATS, _DOUBLES) and kind in (_BYTES, _FIXED32, _FIXED64):
             format_ = "<f" if number == _FLOATS else "<d"
+            if (span.end - span.start) % struct.calcsize(format_):
+                raise Malformed
             found += [(start, format_) for start in range(span.start, span.end, struct.calcsize(format_))]
     if content is not None and (format_ := _CONTENT_FORMATS.get(dtype, "")) and content.end - content.start == struct.calcsize(format_):
         return content.start, format_

@@ -6,10 +6,12 @@ import os
 
 import msgspec
 
+from orchestrator.metrics.lines import as_number
+from orchestrator.metrics.reports import decode_report, flattened, opened, step_of
 from orchestrator.store.events import Number
 from orchestrator.store.layout import AttemptPaths
 
-TAIL_BYTES = 8192
+TAIL_BYTES = 1 << 16
 
 
 class Latest(msgspec.Struct, frozen=True, kw_only=True):
@@ -22,17 +24,14 @@ class Latest(msgspec.Struct, frozen=True, kw_only=True):
 def read_latest(attempt: AttemptPaths) -> Latest | None:
     """Return the last whole line of the attempt's metrics; None before the first."""
     try:
-        with open(attempt.metrics, "rb") as stream:
-            size = stream.seek(0, os.SEEK_END)
-            stream.seek(max(0, size - TAIL_BYTES))
-            lines = stream.read().split(b"\n")
+        with opened(attempt.metrics) as descriptor:
+            tail = b"" if descriptor is None else os.pread(descriptor, TAIL_BYTES, max(0, os.fstat(descriptor).st_size - TAIL_BYTES))
     except OSError:
         return None
-    for line in reversed(lines[:-1]):  # what follows the last newline is still being written
-        try:
-            values = msgspec.json.decode(line, type=dict[str, Number])
-        except (msgspec.DecodeError, msgspec.ValidationError):
-            continue
-        step = values.pop("step", 0)
-        return Latest(step=int(step) if isinstance(step, int | float) else 0, metrics=values)
+    for line in reversed(tail.split(b"\n")[:-1]):  # what follows the last newline is still being written
+        report = decode_report(line)
+        if report is not None:
+            values = {name: as_number(value) for name, value in flattened(report) if isinstance(value, float | int | str)}
+            values.pop("step", None)
+            return Latest(step=int(step_of(report)), metrics=values)
     return None

@@ -93,7 +93,7 @@ def _joined(older: Series, newer: Series) -> Series:
 
     count = counting(older.steps, newer.steps)  # type: ignore[arg-type]
     before = older.steps[:count]
-    texts = {step: text for step, text in older.texts.items() if not count or step <= before[-1]} if count else {}
+    texts = {step: text for step, text in older.texts.items() if step <= before[-1]} if count else {}
     return Series(np.concatenate((before, newer.steps)), np.concatenate((older.values[:count], newer.values)), {**texts, **newer.texts})
 
 

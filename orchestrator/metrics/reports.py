@@ -142,13 +142,14 @@ def _any_series(lines: list[Report]) -> dict[str, Series]:
     found: dict[str, dict[float, Any]] = {}
     for line in lines:
         step = step_of(line)
-        for name, value in _flattened(line):
+        for name, value in flattened(line):
             if name != "step" and isinstance(value, float | int | str):
                 found.setdefault(sound(name), {})[step] = value
     return {name: _series(values) for name, values in found.items()}
 
 
-def _flattened(line: Report) -> list[tuple[str, object]]:
+def flattened(line: Report) -> list[tuple[str, object]]:
+    """Return (name, value) of a report, nested names joined by "/"."""
     try:
         return list(flatten(line))
     except RecursionError:  # a thousand mappings in each other are no metric

@@ -6,6 +6,7 @@ import os
 import re
 from collections.abc import Iterator, Mapping
 from contextlib import suppress
+from itertools import islice
 from pathlib import Path, PurePosixPath
 from typing import NamedTuple
 
@@ -74,7 +75,7 @@ def _walk(top: str) -> Iterator[tuple[str, os.DirEntry[str]]]:
         folder = waiting.pop()
         named = (_METRICS, _FINAL) if folder is top else ()
         with suppress(OSError), os.scandir(folder) as entries:
-            for entry in entries:
+            for entry in islice(entries, left):
                 left -= 1
                 name = entry.name
                 if entry.is_dir(follow_symlinks=False):

@@ -11,7 +11,7 @@ import msgspec
 from orchestrator.grid.objective import Objective
 from orchestrator.metrics.lines import as_float, as_number
 from orchestrator.metrics.merging import merge_reports
-from orchestrator.metrics.reports import Reports, read_reports, step_of
+from orchestrator.metrics.reports import Reports, flattened, read_reports, step_of
 from orchestrator.metrics.sources import event_series, list_sources
 from orchestrator.store.events import Number
 from orchestrator.store.layout import AttemptPaths
@@ -46,7 +46,10 @@ def summarise(attempts: Iterable[AttemptPaths], objective: Objective | None) -> 
 
 
 def _in_reports(reports: Reports, objective: Objective | None) -> dict[float, object]:
-    return {} if objective is None else {step_of(line): line[objective.name] for line in reports.lines if objective.name in line}
+    if objective is None:
+        return {}
+    flat = ((step_of(line), dict(flattened(line))) for line in reports.lines)
+    return {step: line[objective.name] for step, line in flat if objective.name in line}
 
 
 def _in_event_files(attempt: AttemptPaths, name: str) -> dict[float, object]:

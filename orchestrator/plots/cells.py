@@ -99,7 +99,7 @@ def selected(sample: Sample, expression: str, option: str) -> tuple[Run, ...]:
     """Return the runs that an expression selects; raise SelectionError, with the option's name, where it selects none."""
     try:
         where = parse_where(expression)
-        found = tuple(where.select(sample.runs, lambda run: {GRID: run.grid, **flat(run.manifest)}))
+        found = tuple(where.select_by_short_keys(sample.runs, lambda run: {GRID: run.grid, **flat(run.manifest)}))
     except SelectionError as error:
         raise SelectionError(str(error).replace("--where", option, 1)) from error
     if not found:

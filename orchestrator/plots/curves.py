@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from orchestrator.metrics.history import Curve
 from orchestrator.plots.cells import Ask, Keys, by_hue, find_figure_keys, hue_label, make_cells, only, selected, without_baseline
 from orchestrator.plots.figure import Axis, Figure, Line, Point, Role, counts, drawn_values, spans_decades
-from orchestrator.plots.told import averaged, check_finite, legend_title, told_kinds, y_label
+from orchestrator.plots.told import averaged, check_finite, legend_title, told_kinds, too_many, y_label
 from orchestrator.store.errors import InputError
 from orchestrator.tables.groups import Group
 from orchestrator.tables.metric_names import check_metric
@@ -59,9 +59,9 @@ def _notes(keys: Keys, groups: Sequence[Group], lines: Sequence[Line], metric: s
     thin = any(point.n < line.usual for line in lines for point in line.points)
     broken = sum(_is_broken(run, metric) for group in groups for run in group.runs)
     notes = [f"{averaged(keys.over)}, {counts(lines)}"]
-    notes += ["dotted where some runs reported nothing"] if thin else []
+    notes += ["dotted where some runs reported no finite number"] if thin else []
     notes += [f"{broken} run{'s' * (broken != 1)} NaN or infinite at some steps, which are left out"] if broken else []
-    return [*notes, *([told_kinds(gaps)] if gaps else [])]
+    return [*notes, *([told_kinds(gaps)] if gaps else []), *too_many(lines)]
 
 
 def _is_broken(run: Run, metric: str) -> bool:

@@ -201,9 +201,10 @@ def _draw_curve(axes: Axes, line: Line, look: Look, offset: float) -> None:
     x = [point.x for point in line.points]
     whole = [_bound(point.mean) if point.n == line.usual else math.nan for point in line.points]
     every = max(len(x) // MARKS_ON_A_CURVE, 1)
-    axes.plot(x, whole, linestyle=look.dash, marker=look.marker, markevery=(int(offset * every), every), **_common(line, look))
+    marks: dict[str, Any] = {"marker": look.marker, "markevery": (int(offset * every), every)}
+    axes.plot(x, whole, linestyle=look.dash, **marks, **_common(line, look))
     if any(point.n < line.usual for point in line.points):
-        axes.plot(x, _thin_parts(line), linestyle=(0, (1, 1.2)), **{**_common(line, look), "label": None})
+        axes.plot(x, _thin_parts(line), linestyle=(0, (1, 1.2)), **marks, **{**_common(line, look), "label": None})
     for stretch in _stretches(line.points) if line.role is not Role.BEST else ():
         _band(axes, stretch, look)
 
@@ -220,7 +221,7 @@ def _mark_missing(axes: Axes, figure: Figure, looks: Sequence[Look], shifts: Seq
     taken: Counter[float] = Counter()
     for line, look, shift in zip(figure.lines, looks, shifts, strict=True):
         for x in [point.x + shift for point in line.points if not point.n and line.role is not Role.BEST]:
-            height = 0.03 + 0.04 * taken[x]
+            height = 0.04 * taken[x]
             axes.plot([x], [height], "x", color=look.colour, transform=axes.get_xaxis_transform(), clip_on=False, markersize=4.0, zorder=6)
             taken[x] += 1
 

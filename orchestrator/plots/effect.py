@@ -78,8 +78,10 @@ def _with_key(sample: Sample, key: str) -> tuple[Sample, int]:
 
 def make_scale(values: Iterable[Any]) -> Scale:
     """Return numbers in their order, and all else in the order in which it appears."""
-    each = {identity((value,)): value for value in reversed(list(values))}
-    ordered = [each[key] for key in reversed(each)]
+    each: dict[tuple[str, ...], Any] = {}
+    for value in values:
+        each.setdefault(identity((value,)), value)
+    ordered = list(each.values())
     if not ordered:
         raise InputError("no run is left to draw: all were taken as the baseline. Narrow it.")
     return Scale(tuple(sorted(ordered)), True) if are_numbers(ordered) else Scale(tuple(ordered), False)

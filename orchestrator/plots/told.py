@@ -8,10 +8,14 @@ from collections.abc import Iterable, Sequence
 from orchestrator.plots.cells import Keys
 from orchestrator.plots.figure import Line, Role, counts
 from orchestrator.store.errors import InputError
+from orchestrator.tables.diverged import diverged_later
 from orchestrator.tables.groups import Gap, Group
 from orchestrator.tables.keys import last_words
+from orchestrator.tables.metric_names import told_runs
 from orchestrator.tables.sample import Sample
 
+MOST_READABLE = 8
+"""More lines are drawn, and said to be too many."""
 DIRECTIONS = {"max": "higher is better", "min": "lower is better"}
 
 
@@ -50,10 +54,19 @@ def notes_on_cells(sample: Sample, keys: Keys, cells: Iterable[Group], lines: Se
     notes = [f"{averaged(keys.over)}, {counts(lines)}{' (hollow: fewer)' if thin else ''}"]
     if sample.selection is not None and any(run.step is not None for run in sample.runs):
         notes.append(f"each run at its best {sample.selection.name}")
+    diverged = diverged_later(sample)
+    if diverged and sample.selection is not None:
+        notes.append(f"{sample.selection.name} ended NaN or infinite in {told_runs(diverged, sample.completed)}, drawn as selected before")
     if missing:
         notes.append(f"× marks {missing} missing cell{'s' * (missing != 1)}")
     gaps = [gap for group in cells for gap in (*group.gaps, *group.cells[0].gaps)]
-    return [*notes, *([told_kinds(gaps)] if gaps else [])]
+    return [*notes, *([told_kinds(gaps)] if gaps else []), *too_many(lines)]
+
+
+def too_many(lines: Iterable[Line]) -> list[str]:
+    """Return a note where there are more lines than can be read with ease."""
+    number = sum(line.role is Role.SERIES for line in lines)
+    return [f"{number} lines are too many to read with ease"] if number > MOST_READABLE else []
 
 
 _SHORT = {"is nan": "NaN", "is inf": "infinite", "is -inf": "infinite"}

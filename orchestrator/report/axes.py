@@ -50,7 +50,7 @@ def axes_of(manifests: Sequence[Manifest]) -> list[Axis]:
 
 def make_axis(key: str, values: Mapping[str, Any]) -> Axis:
     """Return the axis of one key. `values`: run id → value, None where the run has no such key."""
-    labels = {run: label(value) for run, value in values.items()}
+    labels = {run: exact(value) for run, value in values.items()}
     kinds = {labels[run]: value for run, value in values.items()}
     if len(kinds) > MOST_LEVELS and all(_is_number(value) for value in kinds.values()):
         return _in_ranges(key, values)
@@ -68,6 +68,12 @@ def label(value: Any) -> str:
     if isinstance(value, float):
         return f"{value:.4g}"
     return value if isinstance(value, str) else msgspec.json.encode(value).decode()
+
+
+def exact(value: Any) -> str:
+    """Return a value as people write it, with all digits where four would make it another one."""
+    short = label(value)
+    return repr(value) if isinstance(value, float) and float(short) != value else short
 
 
 def _is_number(value: Any) -> bool:
@@ -90,7 +96,7 @@ def _in_ranges(key: str, values: Mapping[str, Any]) -> Axis:
         places[run] = first.setdefault(values[run], places[run])
     used = sorted(set(places.values()))
     held = {place: [values[run] for run in ordered if places[run] == place] for place in used}
-    levels = tuple(f"{label(float(each[0]))} … {label(float(each[-1]))}" for each in held.values())
-    ends = (label(float(values[ordered[0]])), label(float(values[ordered[-1]])))
+    levels = tuple(f"{label(each[0])} … {label(each[-1])}" for each in held.values())
+    ends = (label(values[ordered[0]]), label(values[ordered[-1]]))
     level_of = {run: used.index(place) for run, place in places.items()}
     return Axis(key=key, levels=levels, level_of=level_of, ends=ends, distinct=len(set(values.values())))

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from statistics import fmean
 
 import msgspec
 
 from orchestrator.report.axes import Axis
-from orchestrator.report.markup import Section, measured, paragraph, percent, text
+from orchestrator.report.markup import Section, count, measured, paragraph, percent, text
 from orchestrator.report.scores import Scores
 from orchestrator.tables.statistics import Statistics, describe
 
@@ -21,6 +22,8 @@ class Level(msgspec.Struct, frozen=True, kw_only=True):
 
     label: str
     score: Statistics
+    planned: int
+    """Runs that the grid has of it."""
 
 
 class Effect(msgspec.Struct, frozen=True, kw_only=True):
@@ -46,7 +49,12 @@ def effect_of(axis: Axis, scores: Mapping[str, float]) -> Effect | None:
     groups: list[list[float]] = [[] for _ in axis.levels]
     for run, score in scores.items():
         groups[axis.level_of[run]].append(score)
-    levels = tuple(Level(label=name, score=describe(group)) for name, group in zip(axis.levels, groups, strict=True) if group)
+    planned = Counter(axis.level_of.values())
+    levels = tuple(
+        Level(label=name, score=describe(group), planned=planned[place])
+        for place, (name, group) in enumerate(zip(axis.levels, groups, strict=True))
+        if group
+    )
     if len(levels) < 2:
         return None
     return Effect(axis=axis, levels=levels, share=share_explained(groups), empty=len(groups) - len(levels))
@@ -55,22 +63,37 @@ def effect_of(axis: Axis, scores: Mapping[str, float]) -> Effect | None:
 def effects_section(effects: Sequence[Effect], scores: Scores) -> Section:
     """Draw a row a level: dot at the mean, bar over the interval, all axes on one scale."""
     if not effects:
-        return Section("effects", "Effect of each axis", paragraph(why_none(scores)))
+        return Section("effects", "Effect of each axis", paragraph(why_none(scores)), is_empty=True)
     shown = [effect.levels[:MOST_LEVELS] for effect in effects]
     ends_of = [end for levels in shown for level in levels for end in ends(level.score)]
     low, high = min(ends_of), max(ends_of)
     scale = Scale(low, high)
     told = f"Mean of {scores.metric} over all completed runs with that value, and its 95 % confidence interval. "
     told += "The percentage is the part of all differences between runs that the axis accounts for by itself (eta squared)."
+    told += _on_missing(effects[0])
     body = "".join(_block(effect, levels, scale) for effect, levels in zip(effects, shown, strict=True))
     feet = (
         f'<div class="rows ends"><span></span><span class="between"><span>{measured(low)}</span><span>{measured(high)}</span></span></div>'
     )
-    return Section("effects", "Effect of each axis", paragraph(told) + body + feet + paragraph(scores.left_out))
+    return Section(
+        "effects", "Effect of each axis", paragraph(told) + body + feet + paragraph(f"{scores.left_out} {scores.told_diverged}".strip())
+    )
+
+
+def _on_missing(effect: Effect) -> str:
+    """Say that groups are unequal, where runs have no value. Every axis has all runs: one of them tells of all."""
+    lacking = len(effect.axis.level_of) - sum(level.score.n for level in effect.levels)
+    if not lacking:
+        return ""
+    verb = "has" if lacking == 1 else "have"
+    told = f" Groups are unequal: {lacking:,} of {count(len(effect.axis.level_of), 'run')} {verb} no value"
+    return f"{told}, and a level that lacks its hardest runs looks better than it is; (n of m) says how many stand behind a mean."
 
 
 def share_explained(groups: Sequence[Sequence[float]]) -> float:
     """Return eta squared: the part of the variance of all values that lies between the groups; 0 where nothing varies."""
+    unit = max(abs(value) for group in groups for value in group) or 1.0  # squares of huge values are no numbers
+    groups = [[value / unit for value in group] for group in groups]
     values = [value for group in groups for value in group]
     grand = fmean(values)
     total = sum((value - grand) ** 2 for value in values)
@@ -119,9 +142,10 @@ def _row(level: Level, scale: Scale) -> str:
     told = measured(found.mean) if found.n == 1 else f"{measured(found.mean)} [{measured(low)}, {measured(high)}]"
     bar = f'<line class="bar" x1="{scale(low)}" x2="{scale(high)}" y1="50%" y2="50%"/>' if found.n > 1 else ""
     dot = f'<circle class="dot" cx="{scale(low + (high - low) / 2)}" cy="50%" r="5"/>'
+    of = f"({found.n} of {level.planned})" if found.n < level.planned else f"n={found.n}"
     axis = '<line class="rule" x1="0" x2="100%" y1="50%" y2="50%"/>'
     return (
         f'<span class="name" title="{text(level.label)}">{text(level.label)}</span>'
         f'<svg class="track" role="img" aria-label="{text(told)}">{axis}{bar}{dot}</svg>'
-        f'<span class="value">{text(told)} <small>n={found.n}</small></span>'
+        f'<span class="value">{text(told)} <small>{of}</small></span>'
     )

@@ -15,7 +15,7 @@ def failures_section(failures: Sequence[Failure], grid: str, options: str) -> Se
     """Say of each group its cause, what was said, and the commands that look at it and submit it again."""
     title = "Failure causes"
     if not failures:
-        return Section("failures", title, paragraph("No run stands still because it ended badly."))
+        return Section("failures", title, paragraph("No run stands still because it ended badly."), is_empty=True)
     total = sum(len(failure.runs) for failure in failures)
     most = len(failures[0].runs)
     told = f"{count(total, 'run')} in {count(len(failures), 'group')} that ended alike."

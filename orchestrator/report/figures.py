@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 from orchestrator.report.markup import text
@@ -10,6 +11,8 @@ from orchestrator.store.errors import InputError
 TOOLS = "pan,box_zoom,wheel_zoom,reset,save"
 LEGEND_LETTERS = 48
 """So many letters stand side by side in a legend on a telephone."""
+
+_FORMULA = re.compile(r"\$(?=\$)|\\(?=[\[(]|begin)")
 
 LEGEND_ROW = 21
 """Pixels of a line of the legend."""
@@ -70,9 +73,7 @@ def legend_below(drawn: Any, entries: list[tuple[str, list[Any]]]) -> None:
 
 def inert(words: str) -> str:
     """Return text in which Bokeh finds no formula to set."""
-    for mark in ("$$", "\\[", "\\(", "\\begin"):
-        words = words.replace(mark, f"{mark[0]} {mark[1:]}")
-    return words
+    return _FORMULA.sub(r"\g<0> ", words)
 
 
 def source(columns: dict[str, Any]) -> Any:

@@ -23,7 +23,7 @@ def head_section(content: Content, axes: Sequence[Axis], scores: Scores) -> Sect
     )
     told = [f"{axis.key}: {_levels(axis)}" for axis in axes]
     sizes = f'<ul class="axes">{"".join(f"<li>{text(one)}</li>" for one in told)}</ul>' if told else ""
-    notes = "".join(paragraph(note, "warning") for note in warnings(content))
+    notes = "".join(paragraph(note, "warning") for note in (*warnings(content), scores.told_diverged))
     body = f'{question}{states(content.overview.counts)}<div class="tiles">{tiles}</div>{notes}{sizes}{paragraph(origin(content))}'
     return Section("head", content.study.grid, body)
 
@@ -38,9 +38,9 @@ def facts(content: Content, axes: Sequence[Axis], scores: Scores) -> Iterator[tu
     total = overview.spent.total
     if total.core_hours:
         yield "spent", total.told
-        yield "useful", f"{overview.spent.useful.told_beside(total)} of it"
+        yield "useful", overview.spent.useful.told_beside(total)
         if overview.spent.wasted:
-            yield f"wasted, most by {next(iter(overview.spent.wasted))}", f"{overview.spent.lost.told_beside(total)} of it"
+            yield f"wasted, most by {next(iter(overview.spent.wasted))}", overview.spent.lost.told_beside(total)
     if overview.eta_min is not None:
         yield "left", f"about {span(overview.eta_min)}"
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from itertools import combinations, islice
 from statistics import fmean
@@ -25,6 +26,13 @@ class HeatMap(msgspec.Struct, frozen=True, kw_only=True):
     means: tuple[tuple[float | None, ...], ...]
     """[level of down][level of across]; None where no run has a score."""
     counts: tuple[tuple[int, ...], ...]
+    planned: tuple[tuple[int, ...], ...]
+    """Runs that the grid has of each pair."""
+
+    @property
+    def usual(self) -> int:
+        """How many runs stand behind a full cell."""
+        return max(max(row) for row in self.planned)
 
 
 def heat_maps_of(effects: Sequence[Effect], scores: Mapping[str, float]) -> list[HeatMap]:
@@ -41,7 +49,14 @@ def heat_map(one: Axis, other: Axis, scores: Mapping[str, float]) -> HeatMap:
     for run, score in scores.items():
         cells[down.level_of[run]][across.level_of[run]].append(score)
     means = tuple(tuple(fmean(cell) if cell else None for cell in row) for row in cells)
-    return HeatMap(down=down, across=across, means=means, counts=tuple(tuple(map(len, row)) for row in cells))
+    counts = tuple(tuple(map(len, row)) for row in cells)
+    return HeatMap(down=down, across=across, means=means, counts=counts, planned=_planned(down, across))
+
+
+def _planned(down: Axis, across: Axis) -> tuple[tuple[int, ...], ...]:
+    """Return how many runs of the grid have each pair of levels."""
+    pairs = Counter((place, across.level_of[run]) for run, place in down.level_of.items())
+    return tuple(tuple(pairs[one, other] for other in range(len(across.levels))) for one in range(len(down.levels)))
 
 
 def heat_maps_section(maps: Sequence[HeatMap], scores: Scores) -> Section:
@@ -49,29 +64,40 @@ def heat_maps_section(maps: Sequence[HeatMap], scores: Scores) -> Section:
     title = "Pairs of axes"
     if not maps:
         one = "A pair needs two axes besides the seeds, with scores at two levels each."
-        return Section("pairs", title, paragraph(one if scores.by_run else why_none(scores)))
+        return Section("pairs", title, paragraph(one if scores.by_run else why_none(scores)), is_empty=True)
     found = [mean for each in maps for row in each.means for mean in row if mean is not None]
     low, high = min(found), max(found)
     bright = "better" if scores.mode else "higher"
     told = f"Mean of {scores.metric} over the completed runs of each pair of values; brighter is {bright}. Empty cells have no result yet."
+    told += _on_thin(maps)
     dark, light = (high, low) if scores.mode == "min" else (low, high)
     body = "".join(_table(each, dark, light) for each in maps)
     return Section("pairs", title, f'{paragraph(told)}<div class="maps">{body}</div>')
 
 
+def _on_thin(maps: Sequence[HeatMap]) -> str:
+    """Say what n in a cell means, where some cell shows it."""
+    thin = any(0 < runs < each.usual for each in maps for row in each.counts for runs in row)
+    return " A cell with fewer runs than a full one says how many (n): what it lacks may be its worst." if thin else ""
+
+
 def _table(each: HeatMap, dark: float, light: float) -> str:
     head = "".join(f'<th scope="col">{text(level)}</th>' for level in each.across.levels)
-    rows = "".join(
-        f'<tr><th scope="row">{text(level)}</th>{"".join(_cell(*cell, dark, light) for cell in zip(means, counts, strict=True))}</tr>'
-        for level, means, counts in zip(each.down.levels, each.means, each.counts, strict=True)
-    )
+    rows = "".join(_row(each, place, dark, light) for place in range(len(each.means)))
     corner = f"<th><small>{text(each.down.name)} ↓ {text(each.across.name)} →</small></th>"
     return f'<div class="scroll"><table class="map"><thead><tr>{corner}{head}</tr></thead><tbody>{rows}</tbody></table></div>'
 
 
-def _cell(mean: float | None, runs: int, dark: float, light: float) -> str:
+def _row(each: HeatMap, place: int, dark: float, light: float) -> str:
+    pairs = zip(each.means[place], each.counts[place], strict=True)
+    cells = "".join(_cell(mean, runs, each.usual, dark, light) for mean, runs in pairs)
+    return f'<tr><th scope="row">{text(each.down.levels[place])}</th>{cells}</tr>'
+
+
+def _cell(mean: float | None, runs: int, usual: int, dark: float, light: float) -> str:
     if mean is None:
         return '<td class="none" title="no result">–</td>'
     step = step_of((mean - dark) / ((light - dark) or 1.0))
     letters = "dark" if step >= LIGHT_FROM else "pale"
-    return f'<td class="heat-{step} {letters}" title="{text(f"n={runs}")}">{measured(mean)}</td>'
+    few = f" <small>n={runs}</small>" if runs < usual else ""
+    return f'<td class="heat-{step} {letters}" title="{text(f"n={runs}")}">{measured(mean)}{few}</td>'

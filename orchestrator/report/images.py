@@ -11,11 +11,13 @@ from typing import Any
 
 import msgspec
 
+from orchestrator.metrics.history import Curve
 from orchestrator.report.content import Frame, Panel
 from orchestrator.report.markup import Section, count, measured, paragraph
 from orchestrator.report.scores import Scores
 from orchestrator.report.thinning import evenly
 from orchestrator.tables.study import Study
+from orchestrator.tables.values import selected_step
 
 MOST_NAMES = 6
 MOST_STEPS = 20
@@ -94,7 +96,9 @@ def reduce(png: bytes) -> bytes:
         with warnings.catch_warnings(action="ignore"), Image.open(io.BytesIO(png), formats=("PNG",)) as picture:
             if picture.width * picture.height > MOST_PIXELS:
                 raise ValueError(f"{picture.width} x {picture.height} pixels")
-            small = picture.convert("L" if picture.mode in ("L", "1", "I;16") else "RGB")
+            deep = picture.mode.startswith("I")  # of 16 bits, which a conversion would cut off at 255
+            shown = picture.convert("I").point(lambda value: value / 257) if deep else picture
+            small = shown.convert("L" if deep or picture.mode in ("L", "1") else "RGB")
             small.thumbnail((LARGEST, LARGEST))
             stream = io.BytesIO()
             small.save(stream, "WEBP", quality=QUALITY, method=2)
@@ -144,13 +148,16 @@ def images_section(panels: Sequence[Panel], study: Study, scores: Scores) -> Sec
     panels = [panel for panel in panels if panel.frames]
     if not panels:
         told = "No picture: an entry saves some with run.image(name, array, step), and they are shown of runs that completed."
-        return Section("images", title, paragraph(told))
+        return Section("images", title, paragraph(told), is_empty=True)
     labels = {manifest.id: manifest.label for manifest, _ in study.pairs}
     steps = sorted({frame.step for panel in panels for frame in panel.frames})
-    data = {"steps": steps, "panels": [_panel(panel, labels[panel.run], scores) for panel in panels]}
+    data = {"steps": steps, "panels": [_panel(panel, labels[panel.run], study, scores) for panel in panels]}
     left_out = sum(panel.left_out for panel in panels)
     told = f"Each picture at the step of the slider, or its last one before; at most {LARGEST} pixels wide or high, and compressed: "
-    told += "measure in the files. " + (f"{count(left_out, 'picture')} left out, steps evenly picked." if left_out else "")
+    told += "measure in the files. Each is scaled by itself, from its smallest to its largest value, unless its entry saved bytes: "
+    told += "grey values cannot be compared between pictures. " + (
+        f"{count(left_out, 'picture')} left out, steps evenly picked." if left_out else ""
+    )
     slider = (
         f'<label class="slider">step <input id="images-step" type="range" min="0" max="{len(steps) - 1}" value="{len(steps) - 1}" step="1">'
         f'<output id="images-shown">{steps[-1]}</output></label>'
@@ -158,11 +165,28 @@ def images_section(panels: Sequence[Panel], study: Study, scores: Scores) -> Sec
     return Section("images", title, f'{paragraph(told)}{slider}<div id="images-panels"></div>', data={"images": data})
 
 
-def _panel(panel: Panel, label: str, scores: Scores) -> dict[str, Any]:
+def _panel(panel: Panel, label: str, study: Study, scores: Scores) -> dict[str, Any]:
     names = sorted({frame.name for frame in panel.frames}, key=_order)
     pictures = {
         name: [[frame.step, base64.b64encode(frame.image).decode()] for frame in panel.frames if frame.name == name] for name in names
     }
-    value = scores.by_run.get(panel.run)
-    told = f"{scores.metric} = {measured(value)}" if value is not None else ""
-    return {"rank": panel.rank, "told": told, "label": label, "names": names, "pictures": pictures}
+    run = study.reported(panel.run)
+    steps = sorted({frame.step for frame in panel.frames})
+    selected = selected_step(run, study.objective)
+    told = _of_selected_step(scores, panel.run, selected)
+    at = told_at(run.curves.get(scores.metric), scores.metric, [step for step in steps if step != selected])
+    return {"rank": panel.rank, "told": told, "at": at, "label": label, "names": names, "pictures": pictures}
+
+
+def _of_selected_step(scores: Scores, run: str, step: float | None) -> str:
+    """Return the value by which a run is compared, with the step that it was reported at."""
+    value = scores.by_run.get(run)
+    if value is None:
+        return ""
+    return f"{scores.metric} = {measured(value)}" + (f" of the selected step {step:g}" if step is not None else "")
+
+
+def told_at(curve: Curve | None, metric: str, steps: Sequence[int]) -> dict[int, str]:
+    """Return step → what the metric was there, for those of the steps at which it was reported."""
+    reported = dict(zip(curve.steps.tolist(), curve.values.tolist(), strict=True)) if curve is not None else {}
+    return {step: f"{metric} = {measured(reported[step])} at step {step}" for step in steps if step in reported}

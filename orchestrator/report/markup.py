@@ -25,6 +25,8 @@ class Section(NamedTuple):
     """Name → value that a script of the page reads."""
     figures: Sequence[Any] = ()
     """Figures as Bokeh's JSON; each names the element that it is drawn into."""
+    is_empty: bool = False
+    """It says no more than why there is nothing to show."""
 
 
 def text(value: object) -> str:

@@ -17,7 +17,7 @@ from orchestrator.report.failures import failures_section
 from orchestrator.report.head import head_section
 from orchestrator.report.heat_maps import heat_maps_of, heat_maps_section
 from orchestrator.report.images import images_section
-from orchestrator.report.markup import Section, data_block, text
+from orchestrator.report.markup import Section, data_block, paragraph, text
 from orchestrator.report.parallel import parallel_section
 from orchestrator.report.runs_table import table_section
 from orchestrator.report.scores import Scores, scores_of
@@ -25,13 +25,16 @@ from orchestrator.report.seeds import cells_of, seeds_section
 from orchestrator.report.timeline import bars_of, timeline_section
 from orchestrator.report.usage import usage_section, uses_of
 from orchestrator.results.select import varying_keys
+from orchestrator.store.states import State
 
 SCRIPTS = ("figures.js", "table.js", "parallel.js", "images.js")
 
 
 def make_page(content: Content, now: float) -> str:
     """Return the report as HTML. `now`: when the runs that still compute are drawn to end."""
-    return assemble(sections(content, scores_of(content.study), now))
+    parts = sections(content, scores_of(content.study), now)
+    any_completed = any(record.state is State.COMPLETED for _, record in content.study.pairs)
+    return assemble(parts if any_completed else without_results(parts))
 
 
 def sections(content: Content, scores: Scores, now: float) -> list[Section]:
@@ -55,6 +58,16 @@ def sections(content: Content, scores: Scores, now: float) -> list[Section]:
         usage_section(list(uses_of(study.pairs, content.asked))),
         timeline_section(bars_of(study.pairs, now)),
     ]
+
+
+def without_results(parts: Sequence[Section]) -> list[Section]:
+    """Return the sections of a grid in which no run has completed: why runs failed first, those without content folded into one line."""
+    head, *others = parts
+    shown = sorted((part for part in others if not part.is_empty), key=lambda part: part.name != "failures")
+    folded = ", ".join(part.title for part in others if part.is_empty)
+    why = "No run has completed yet." if any(part.name == "runs" for part in shown) else "The grid has no run, or the selection names none."
+    told = paragraph(f"{why} Without content: {folded}.")
+    return [head, *shown, Section("empty", "Not yet", told)] if folded else [head, *shown]
 
 
 def assemble(parts: Sequence[Section]) -> str:

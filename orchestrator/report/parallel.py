@@ -10,7 +10,7 @@ from typing import Any
 from orchestrator.grid.manifest import Manifest
 from orchestrator.report.axes import label
 from orchestrator.report.effects import why_none
-from orchestrator.report.markup import Section, paragraph
+from orchestrator.report.markup import Section, paragraph, text
 from orchestrator.report.scores import Scores
 from orchestrator.report.thinning import evenly
 
@@ -28,17 +28,20 @@ def parallel_section(manifests: Sequence[Manifest], keys: Sequence[str], scores:
     title = "Parallel coordinates"
     scored = [one for one in manifests if one.id in scores.by_run]
     if not scored or not keys:
-        return Section("parallel", title, paragraph(why_none(scores) if not scored else "No key varies in this grid."))
+        return Section("parallel", title, paragraph(why_none(scores) if not scored else "No key varies in this grid."), is_empty=True)
     shown = evenly(scored, MOST_RUNS)
-    told = f"A line a completed run, coloured by {scores.metric}. Drag along an axis to choose runs, in the table too; "
+    good = "better" if scores.mode else "higher"
+    direction = f'<span class="on-light">darker is {good}</span><span class="on-dark">brighter is {good}</span>'
+    told = "Drag along an axis to choose runs, in the table too; "
     told += "click the axis to let go."
     if len(shown) < len(scored):
         told += f" {len(shown):,} of {len(scored):,} runs are drawn, evenly picked."
     columns = [axis_of(key, {one.id: one.varying.get(key) for one in shown}) for key in keys]
     last = axis_of(scores.metric, {one.id: scores.by_run[one.id] for one in shown})
     data = {"runs": [one.id for one in shown], "axes": [*columns, last], "brightHigh": scores.mode != "min"}
+    colours = f'<p class="note">A line a completed run, coloured by {text(scores.metric)}: {direction}. {text(told)}</p>'
     body = '<div class="scroll"><canvas id="parallel-canvas" tabindex="0" role="img" aria-label="parallel coordinates"></canvas></div>'
-    return Section("parallel", title, f'{paragraph(told)}{body}<p class="note" id="parallel-chosen"></p>', data={"parallel": data})
+    return Section("parallel", title, f'{colours}{body}<p class="note" id="parallel-chosen"></p>', data={"parallel": data})
 
 
 def axis_of(name: str, values: Mapping[str, Any]) -> dict[str, Any]:

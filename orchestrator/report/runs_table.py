@@ -5,13 +5,14 @@ from __future__ import annotations
 import math
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
+from statistics import median
 from typing import Any
 
 from orchestrator.grid.manifest import Manifest
 from orchestrator.metrics.history import EMPTY, RunHistory
 from orchestrator.metrics.lines import as_float
 from orchestrator.report.axes import UNSET, label
-from orchestrator.report.markup import Section, count, paragraph
+from orchestrator.report.markup import Section, count, paragraph, text
 from orchestrator.report.scores import Scores
 from orchestrator.store.events import Number
 from orchestrator.store.records import Record
@@ -22,13 +23,11 @@ from orchestrator.tables.values import selected_step, values_of
 MOST_METRICS = 8
 """Columns besides the score."""
 
-HELP = "Words that a row must hold, or a comparison: failed · kind=random · ssim>0.8 · seed!=3"
-
 
 def table_section(study: Study, keys: Sequence[str], scores: Scores) -> Section:
     """Hand every run to the script: id, what varies, state, score, other metrics as the summary has them, cost and place."""
     if not study.pairs:
-        return Section("runs", "All runs", paragraph("The grid has no run, or the selection names none."))
+        return Section("runs", "All runs", paragraph("The grid has no run, or the selection names none."), is_empty=True)
     reports = {record.id: study.reported(record.id) for _, record in study.pairs if record.state is State.COMPLETED}
     metrics = shown_metrics(reports.values(), scores.metric)
     head = ["run", *keys, "state", "cause", *([scores.metric] if scores.metric else [])]
@@ -39,12 +38,25 @@ def table_section(study: Study, keys: Sequence[str], scores: Scores) -> Section:
         values = values_of(run, metrics, selected_step(run, study.objective))
         rows.append(_row(manifest, record, keys, values, scores))
     data = {"columns": head, "rows": rows}
+    told = text(help_on_filter(study, keys, scores))
     body = (
-        f'<div class="filter"><input id="runs-filter" type="search" placeholder="{HELP}" aria-label="Filter: {HELP}" autocomplete="off">'
+        f'<div class="filter"><input id="runs-filter" type="search" placeholder="{told}" aria-label="Filter: {told}" autocomplete="off">'
         f'<output id="runs-count" for="runs-filter">{count(len(rows), "run")}</output></div>'
         '<div id="runs-table" class="rolling" tabindex="0"></div>'
     )
     return Section("runs", "All runs", body, data={"runs": data})
+
+
+def help_on_filter(study: Study, keys: Sequence[str], scores: Scores) -> str:
+    """Say what to type, in words of this grid: its first key with the first value of it, and a score about the middle."""
+    examples = ["failed"]
+    for key in keys[:1]:
+        values = [str(cell(manifest.varying, key)) for manifest, _ in study.pairs]
+        examples += [f"{key.rpartition('.')[2]}={value}" for value in values if value and " " not in value][:1]
+    if scores.by_run:
+        sign = "<" if scores.mode == "min" else ">"
+        examples.append(f"{scores.metric.rpartition('/')[2]}{sign}{median(scores.by_run.values()):.2g}")
+    return f"Words that a row must hold, or a comparison: {' · '.join(examples)}"
 
 
 def shown_metrics(reports: Iterable[RunHistory], score: str) -> list[str]:

@@ -8,12 +8,15 @@ from statistics import fmean, median, stdev
 import msgspec
 
 from orchestrator.grid.manifest import Manifest
-from orchestrator.report.axes import Axis, label
+from orchestrator.report.axes import Axis, exact
 from orchestrator.report.effects import Scale, why_none
 from orchestrator.report.markup import Section, count, measured, paragraph, text
 from orchestrator.report.scores import Scores
+from orchestrator.tables.keys import last_words
 
 MOST_CELLS = 30
+MOST_NAMED = 8
+"""Configurations without a result that are named."""
 
 
 class Cell(msgspec.Struct, frozen=True, kw_only=True):
@@ -35,7 +38,7 @@ class Cell(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def cells_of(manifests: Sequence[Manifest], axes: Sequence[Axis], scores: Scores) -> list[Cell]:
-    """Return the configurations of a grid with seeds, the best first; nothing where no axis is a seed."""
+    """Return the configurations of a grid with seeds, the best first, those without a value last; nothing where no axis is a seed."""
     if not any(axis.is_seed for axis in axes):
         return []
     keys = [axis.key for axis in axes if not axis.is_seed]
@@ -47,29 +50,42 @@ def cells_of(manifests: Sequence[Manifest], axes: Sequence[Axis], scores: Scores
         for name, runs in members.items()
     )
     sign = -1 if scores.mode == "max" else 1
-    return sorted((cell for cell in cells if cell.values), key=lambda cell: sign * cell.mean if scores.mode else 0)
+    return sorted(cells, key=lambda cell: (not cell.values, sign * cell.mean if scores.mode and cell.values else 0))
 
 
 def _name(varying: Mapping[str, object], keys: Sequence[str]) -> str:
-    told = ((key.rpartition(".")[2], varying[key]) for key in keys if key in varying)
-    return " ".join(f"{word}={label(value)}" for word, value in told) or "all runs"
+    words = last_words(keys)
+    return " ".join(f"{words[key]}={exact(varying[key])}" for key in keys if key in varying) or "all runs"
 
 
 def seeds_section(cells: Sequence[Cell], scores: Scores, *, has_seeds: bool) -> Section:
     """Draw a row a configuration: a dot a seed, a tick at the mean."""
     title = "Seed spread"
     if not has_seeds:
-        return Section("seeds", title, paragraph("No axis of this grid is a seed: one run a configuration cannot tell luck from effect."))
-    if not cells:
-        return Section("seeds", title, paragraph(why_none(scores)))
-    shown = cells[:MOST_CELLS]
+        return Section(
+            "seeds",
+            title,
+            paragraph("No axis of this grid is a seed: one run a configuration cannot tell luck from effect."),
+            is_empty=True,
+        )
+    found = [cell for cell in cells if cell.values]
+    if not found:
+        return Section("seeds", title, paragraph(why_none(scores)), is_empty=True)
+    shown = found[:MOST_CELLS]
     values = [value for cell in shown for value in cell.values]
     scale = Scale(min(values), max(values))
     body = "".join(_row(cell, scale) for cell in shown)
     ends = f'<span></span><span class="between"><span>{measured(min(values))}</span><span>{measured(max(values))}</span></span>'
-    return Section(
-        "seeds", title, f'{paragraph(_told(cells, scores))}<div class="rows wide">{body}</div><div class="rows wide ends">{ends}</div>'
-    )
+    told = paragraph(_told(found, scores)) + paragraph(_on_empty([cell.label for cell in cells if not cell.values]))
+    return Section("seeds", title, f'{told}<div class="rows wide">{body}</div><div class="rows wide ends">{ends}</div>')
+
+
+def _on_empty(labels: Sequence[str]) -> str:
+    """Name the configurations of which no run has a value."""
+    if not labels:
+        return ""
+    named = "; ".join(labels[:MOST_NAMED]) + (f"; and {len(labels) - MOST_NAMED:,} more" if len(labels) > MOST_NAMED else "")
+    return f"{count(len(labels), 'configuration')} {'has' if len(labels) == 1 else 'have'} no result at all: {named}."
 
 
 def _told(cells: Sequence[Cell], scores: Scores) -> str:
@@ -86,7 +102,7 @@ def _told(cells: Sequence[Cell], scores: Scores) -> str:
 def _row(cell: Cell, scale: Scale) -> str:
     dots = "".join(f'<circle class="seed" cx="{scale(value)}" cy="50%" r="4"/>' for value in cell.values)
     tick = f'<line class="tick" x1="{scale(cell.mean)}" x2="{scale(cell.mean)}" y1="15%" y2="85%"/>'
-    spread = f" ± {cell.std:.2g}" if cell.std is not None else ""
+    spread = f", std {cell.std:.2g}" if cell.std is not None else ""
     of = f"{len(cell.values)} of {cell.planned}" if len(cell.values) < cell.planned else f"n={cell.planned}"
     rule = '<line class="rule" x1="0" x2="100%" y1="50%" y2="50%"/>'
     return (

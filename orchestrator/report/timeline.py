@@ -88,7 +88,7 @@ def timeline_section(bars: Sequence[Bar]) -> Section:
     """Draw the bars over the time since the first start."""
     title = "Timeline of jobs per node"
     if not bars:
-        return Section("timeline", title, paragraph("No run has started yet."))
+        return Section("timeline", title, paragraph("No run has started yet."), is_empty=True)
     shown = list(bars[-MOST_BARS:])
     rows = sorted({(bar.node, bar.lane): bar.row for bar in shown}.items())
     names = [name for _, name in rows][:MOST_ROWS]

@@ -58,7 +58,7 @@ def usage_section(uses: Sequence[Use]) -> Section:
     """Draw a dot an attempt, both in percent of the request, and a table by kind of request."""
     title = "Duration and memory against request"
     if not uses:
-        return Section("usage", title, paragraph("No attempt has ended yet."))
+        return Section("usage", title, paragraph("No attempt has ended yet."), is_empty=True)
     shown = evenly(uses, MOST_POINTS)
     told = "A dot an attempt that ended: at 100 % the limit was reached, far below it more was asked for than was needed."
     if len(shown) < len(uses):

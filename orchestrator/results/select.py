@@ -9,6 +9,7 @@ from typing import Any
 
 import msgspec
 
+from orchestrator.grid.canonical import canonical
 from orchestrator.grid.manifest import Manifest
 from orchestrator.grid.where import parse_where
 from orchestrator.results.failures import failure_id
@@ -21,6 +22,10 @@ _ID = re.compile(r"""(?<![\w."'])id\s*(?P<operator>==|=|!=)\s*(?P<quote>["']?)(?
 
 SHORT = 4
 """Names of keys of so many letters are never shortened."""
+VALUES = 6
+"""Values of a key that are told."""
+_MEANT = dict.fromkeys(("finished", "done", "success", "successful", "succeeded", "complete", "ok"), State.COMPLETED.value)
+"""Words of others for a state."""
 
 
 class Selection(msgspec.Struct, frozen=True, kw_only=True):
@@ -41,7 +46,8 @@ def parse_state(text: str) -> State:
     try:
         return State(text.lower())
     except ValueError:
-        raise SelectionError(f"--state '{text}' is not a state. {did_you_mean(text.lower(), (state.value for state in State))}") from None
+        meant = _MEANT.get(text.lower(), text.lower())
+        raise SelectionError(f"--state '{text}' is not a state. {did_you_mean(meant, (state.value for state in State))}") from None
 
 
 def parse_cause(text: str) -> Cause:
@@ -63,7 +69,8 @@ def select(manifests: Mapping[str, Manifest], records: Records, selection: Selec
     if wanted:
         pairs = (pair for pair in pairs if pair[0].id in wanted)
     if selection.where:
-        pairs = parse_where(_with_whole_ids(selection.where, manifests)).select(pairs, lambda pair: flat(pair[0]))
+        where = parse_where(_with_whole_ids(selection.where, manifests))
+        pairs = where.select_by_short_keys(pairs, lambda pair: flat(pair[0]))
     if selection.states:
         pairs = (pair for pair in pairs if pair[1].state in selection.states)
     if selection.causes:
@@ -72,6 +79,26 @@ def select(manifests: Mapping[str, Manifest], records: Records, selection: Selec
         failure = find_failure(records.runs.values(), selection.signature)
         pairs = (pair for pair in pairs if failure_id(pair[1]) == failure)
     return list(pairs)[: selection.limit]
+
+
+def check_where(manifests: Mapping[str, Manifest], where: str) -> None:
+    """Raise SelectionError for an expression that selects none of the runs; it tells what their keys hold."""
+    if not where or not manifests:
+        return
+    values = [flat(manifest) for manifest in manifests.values()]
+    parsed = parse_where(_with_whole_ids(where, manifests)).completed(values)
+    if any(True for _ in parsed.select(values, lambda each: each)):
+        return
+    told = "; ".join(_told_values(key, values) for key in sorted(parsed.keys) if key != "id")
+    hold = f"; {told}." if told else "."
+    raise SelectionError(f"--where {where[:120]!r} selects none of {len(values):,} run{'s' * (len(values) != 1)}{hold}")
+
+
+def _told_values(key: str, runs: Iterable[Mapping[str, Any]]) -> str:
+    """Return "net.kind is cascade, unet, varnet"."""
+    found = [values[key] for values in runs if key in values]
+    held = sorted({value if isinstance(value, str) else canonical(value) for value in found})
+    return f"{key} is {', '.join(held[:VALUES])}{', …' if len(held) > VALUES else ''}"
 
 
 def find_failure(records: Iterable[Record], prefix: str) -> str:

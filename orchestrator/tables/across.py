@@ -7,10 +7,11 @@ from typing import Any
 
 import msgspec
 
+from orchestrator.grid.canonical import canonical
 from orchestrator.tables.figures import NONE
 from orchestrator.tables.grouped import notes_on_sample, usual_n, with_n
 from orchestrator.tables.groups import Cell, Group, Groups, Place
-from orchestrator.tables.keys import as_word, last_words, told
+from orchestrator.tables.keys import as_word, key_columns, last_words, told
 from orchestrator.tables.notes import count_runs, notes_on_groups, read_values
 from orchestrator.tables.sample import Sample
 from orchestrator.tables.table import Table, Tables
@@ -29,16 +30,17 @@ def make_matrix(groups: Groups, sample: Sample, across: Sequence[str]) -> Tables
     for group in groups.groups:
         rows.setdefault(group.place[:width], {})[group.place[width:]] = group
     values = {group.place[width:]: group.values[width:] for group in groups.groups}
-    names = [told(across, found, {key: key for key in across}) for found in values.values()]
+    names = _names(list(values.values()), across)
     brief = _headings(groups, list(values.values()), across)
     counts = count_runs(sample, groups.metrics, read_values(sample.runs, groups.metrics))
     usual = usual_n(groups.groups)
-    by, many = groups.by[:width], len(groups.metrics) > 1
+    by, many = key_columns(groups.by[:width], ("metric", *names)), len(groups.metrics) > 1
+    mean = "mean" if many else f"mean of {''.join(groups.metrics)}"
     data = Table(
         kind="matrix",
         columns=(*by, "metric", *(f"{name}{each}" for name in names for each in EACH)),
         rows=[(*head, metric, *_data(found, place, values)) for metric, place, head, found in _rows(groups, rows, width)],
-        notes=(*notes_on_sample(groups, sample), *_n(groups, usual), *notes_on_groups(groups)),
+        notes=(*notes_on_sample(groups, sample, mean), *_n(groups, usual), *notes_on_groups(groups)),
         counts=counts,
     )
     page = msgspec.structs.replace(
@@ -51,6 +53,14 @@ def make_matrix(groups: Groups, sample: Sample, across: Sequence[str]) -> Tables
         short={**last_words(by), **dict(zip(names, brief, strict=True))},
     )
     return Tables(data, lambda: page)
+
+
+def _names(values: Sequence[tuple[Any, ...]], across: Sequence[str]) -> list[str]:
+    """Return the columns of values; where a text and a number would be called alike, as JSON writes them."""
+    names = [told(across, found, {key: key for key in across}) for found in values]
+    if len(set(names)) == len(names):
+        return names
+    return [" ".join(f"{key}={canonical(value)}" for key, value in zip(across, found, strict=True)) for found in values]
 
 
 def _headings(groups: Groups, values: Sequence[tuple[Any, ...]], across: Sequence[str]) -> list[str]:

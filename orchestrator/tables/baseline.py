@@ -44,7 +44,7 @@ def _parse(expression: str) -> Where:
 
 def _select(where: Where, expression: str, sample: Sample) -> list[Run]:
     try:
-        found = list(where.select(sample.runs, lambda run: {"grid": run.grid, **flat(run.manifest)}))
+        found = where.select_by_short_keys(sample.runs, lambda run: {"grid": run.grid, **flat(run.manifest)})
     except SelectionError as error:
         raise SelectionError(str(error).replace("--where", "--baseline", 1)) from error
     if not found:

@@ -12,9 +12,9 @@ import msgspec
 from orchestrator.grid.objective import Objective
 from orchestrator.store.events import Number
 from orchestrator.tables.groups import per_group
-from orchestrator.tables.keys import last_words, told, values_at, varying
-from orchestrator.tables.metric_names import check_metric, choose_metrics, is_finite, notes_on_values
-from orchestrator.tables.notes import MOST_GROUPS, count_runs, notes_on_results, read_values
+from orchestrator.tables.keys import key_columns, last_words, told, values_at, varying
+from orchestrator.tables.metric_names import check_metric, choose_metrics, is_finite, metric_columns, notes_on_values
+from orchestrator.tables.notes import MOST_GROUPS, count_runs, notes_on_results, notes_on_test, read_values, told_extreme
 from orchestrator.tables.sample import SHORT_ID, Run, Sample
 from orchestrator.tables.table import Row, Table, Tables
 from orchestrator.tables.values import value_of
@@ -47,9 +47,11 @@ def make_best(sample: Sample, metric: Objective, per: Sequence[str], patterns: S
     rankings = [rank(values, runs, metric, faults) for values, runs in per_group(sample, per)]
     keys = [key for key in varying(sample) if key not in per]
     done = sample.completed
+    fixed = (*head(sample), "step", "ranked", "of", *ORIGIN, "not_ranked")
+    group, keyed, named = key_columns(per, (*fixed, *shown)), key_columns(keys, (*fixed, *shown)), metric_columns(shown, fixed)
     data = Table(
         kind="best",
-        columns=(*per, *head(sample), *keys, *shown, "step", "ranked", "of", *ORIGIN, "not_ranked"),
+        columns=(*group, *head(sample), *keyed, *named, "step", "ranked", "of", *ORIGIN, "not_ranked"),
         rows=[_row(ranking, sample, keys, shown) for ranking in rankings],
         notes=(
             *_selected(sample, metric),
@@ -58,9 +60,10 @@ def make_best(sample: Sample, metric: Objective, per: Sequence[str], patterns: S
             *_ranked(rankings, per),
         ),
         counts=count_runs(sample, shown, read_values(sample.runs, shown)),
-        short=last_words((*per, *keys)),
+        short=last_words((*group, *keyed)),
+        needed=named[0],
     )
-    columns = (*per, *head(sample), *keys, *shown, "ranked", "step", *ORIGIN)
+    columns = (*group, *head(sample), *keyed, *named, "ranked", "step", *ORIGIN)
     page = msgspec.structs.replace(data, columns=columns, rows=[_page(data, row, columns) for row in data.rows])
     return Tables(data, lambda: page)
 
@@ -76,6 +79,7 @@ def _page(data: Table, row: Row, columns: Sequence[str]) -> Row:
 
 def rank(values: tuple[Any, ...], runs: Sequence[Run], metric: Objective, faults: dict[str, str]) -> Ranking:
     """Return the best of some runs. `faults`: id → why a run cannot be ranked."""
+    runs = list({run.manifest.id: run for run in reversed(runs)}.values())[::-1]  # one that is in several grids counts once
     sign = 1.0 if metric.mode == "max" else -1.0
     scored = [(sign * _number(run, metric.name), run) for run in runs if run.manifest.id not in faults]
     unranked = Counter(faults[run.manifest.id] for run in runs if run.manifest.id in faults)
@@ -126,11 +130,11 @@ def _row(ranking: Ranking, sample: Sample, keys: Sequence[str], shown: Sequence[
 
 
 def _selected(sample: Sample, metric: Objective) -> Iterator[str]:
-    extreme = "highest" if metric.mode == "max" else "lowest"
     at = f"; every value is of the step where {sample.selection.name} was best" if sample.selection is not None else ""
-    yield f"best: {extreme} {metric.name}{at}"
-    if metric.name.startswith("test"):
-        yield f"{metric.name} itself ranks here, which flatters it: rank by a validation metric, and read {metric.name} beside it"
+    yield f"best: {told_extreme(metric)} {metric.name}{at}"
+    yield from notes_on_test(metric, "ranks here")
+    if sample.selection is not None and sample.selection not in (metric, sample.objective):
+        yield from notes_on_test(sample.selection, "selects the step")
 
 
 def _ranked(rankings: Sequence[Ranking], per: Sequence[str]) -> Iterator[str]:

@@ -28,10 +28,9 @@ def interval(statistics: Statistics, *, sign: bool = False) -> str:
         return f"{mean:{plus}.{_DIGITS}g}"
     if half <= _NOISE * abs(mean):
         return f"{mean:{plus}.{_DIGITS}g} ± 0"
-    decimals = _decimals(half)
-    if decimals > _MOST_DECIMALS or max(abs(mean), half) >= 10**_MOST_DECIMALS:
+    if max(abs(mean), half) >= 10**_MOST_DECIMALS or (decimals := _decimals(half)) > _MOST_DECIMALS:
         return f"{mean:{plus}.{_DIGITS - 1}g} ± {half:.2g}"
-    return f"{mean:{plus}.{decimals}f} ± {half:.{decimals}f}"
+    return f"{mean:{plus}z.{decimals}f} ± {half:.{decimals}f}"
 
 
 def _decimals(half: float) -> int:

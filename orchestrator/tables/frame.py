@@ -14,6 +14,9 @@ if TYPE_CHECKING:
     import pandas as pd
 
 
+_INT64 = 2**63
+
+
 def as_frame(table: Table) -> pd.DataFrame:
     """Return the table as pandas holds it: what is missing in a column of numbers is NaN."""
     import pandas as pd
@@ -38,5 +41,5 @@ def write_parquet(table: Table) -> bytes:
 
 
 def _is_uniform(values: Iterable[Any]) -> bool:
-    kinds = {float if type(value) is int else type(value) for value in values if value is not None}
+    kinds = {float if type(value) is int and abs(value) < _INT64 else type(value) for value in values if value is not None}
     return len(kinds) <= 1 and kinds <= {float, str, bool}

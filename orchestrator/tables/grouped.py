@@ -7,9 +7,9 @@ from typing import Any
 
 from orchestrator.tables.figures import interval
 from orchestrator.tables.groups import Cell, Gap, Group, Groups, told_gaps
-from orchestrator.tables.keys import last_words
-from orchestrator.tables.metric_names import notes_on_values
-from orchestrator.tables.notes import count_runs, notes_on_groups, notes_on_results, read_values
+from orchestrator.tables.keys import key_columns, last_words
+from orchestrator.tables.metric_names import metric_columns, notes_on_values
+from orchestrator.tables.notes import count_runs, notes_on_groups, notes_on_results, notes_on_selection, read_values
 from orchestrator.tables.sample import Sample
 from orchestrator.tables.table import Table, Tables
 
@@ -21,21 +21,25 @@ def make_grouped(groups: Groups, sample: Sample, *, compared: bool) -> Tables:
     """Return a row for each group and metric with all statistics, and for people a row a group. `compared`: to a baseline."""
     notes = (*notes_on_sample(groups, sample), *notes_on_groups(groups))
     counts = count_runs(sample, groups.metrics, read_values(sample.runs, groups.metrics))
-    short = last_words(groups.by)
-    columns = (*groups.by, "metric", *STATISTICS, *(DIFFERENCE if compared else ()), "missing")
+    after = ("metric", *STATISTICS, *(DIFFERENCE if compared else ()), "missing")
+    by = key_columns(groups.by, (*after, *groups.metrics))
+    short, needed = last_words(by), groups.metrics[0] if groups.metrics else ""
+    columns = (*by, *after)
     rows = [_data(group, cell, compared) for group in groups.groups for cell in group.cells]
     data = Table(kind="group", columns=columns, rows=rows, notes=notes, counts=counts, short=short)
     pages = [tuple(_page(group, compared)) for group in groups.groups]
-    page = Table(kind="group", columns=tuple(_headings(groups, compared)), rows=pages, notes=notes, counts=counts, short=short)
+    page = Table(
+        kind="group", columns=(*by, *_headings(groups, compared)), rows=pages, notes=notes, counts=counts, short=short, needed=needed
+    )
     return Tables(data, lambda: page)
 
 
-def notes_on_sample(groups: Groups, sample: Sample) -> tuple[str, ...]:
-    """Return what holds for all groups: what they are taken over, and what is wrong with values and names."""
+def notes_on_sample(groups: Groups, sample: Sample, mean: str = "mean") -> tuple[str, ...]:
+    """Return what holds for all groups: what a cell holds and is taken over, and what is wrong with values and names."""
     done = sample.completed
     values = read_values(done, groups.metrics)
-    over = f"mean ± half of the 95 % interval (Student's t), over {', '.join(groups.spanned) or 'one run each'}"
-    return (over, *groups.notes, *notes_on_results(sample), *notes_on_values(groups.metrics, done, values))
+    over = f"{mean} ± half of the 95 % interval (Student's t), over {', '.join(groups.spanned) or 'one run each'}"
+    return (over, *groups.notes, *notes_on_selection(sample), *notes_on_results(sample), *notes_on_values(groups.metrics, done, values))
 
 
 def all_gaps(group: Group, cell: Cell) -> tuple[Gap, ...]:
@@ -56,9 +60,8 @@ def _difference(cell: Cell) -> tuple[Any, ...]:
 
 
 def _headings(groups: Groups, compared: bool) -> Iterator[str]:
-    yield from groups.by
     yield "n"
-    for metric in groups.metrics:
+    for metric in metric_columns(groups.metrics, ("n", "difference")):
         yield metric
         if compared:
             yield "difference" if len(groups.metrics) == 1 else f"Δ {metric}"

@@ -11,7 +11,7 @@ import msgspec
 
 from orchestrator.store.errors import InputError
 from orchestrator.store.events import Number
-from orchestrator.tables.keys import identity, told, value_at, values_at, varying
+from orchestrator.tables.keys import GRID, has_key, identity, told, value_at, values_at, varying
 from orchestrator.tables.metric_names import is_finite
 from orchestrator.tables.sample import Run, Sample
 from orchestrator.tables.statistics import Statistics, describe
@@ -78,8 +78,10 @@ def make_groups(sample: Sample, by: Sequence[str], over: Sequence[str], metrics:
     for run in sample.runs:
         members.setdefault(identity(values_at(run, by)), {}).setdefault(run.manifest.id, run)
     indexed = {place: _index(tuple(found.values()), over, sample) for place, found in members.items()}
-    common = _common(indexed, over)
-    groups = tuple(_group(place, found, by, over, metrics, common) for place, found in indexed.items())
+    keys = {place: tuple(key for key in over if _has_key(found, key)) for place, found in indexed.items()}
+    peers = {place: (place[by.index(GRID)] if GRID in by else "", keys[place]) for place in indexed}
+    common = {each: _common([indexed[place] for place in indexed if peers[place] == each], each[1]) for each in set(peers.values())}
+    groups = tuple(_group(place, found, by, keys[place], metrics, common[peers[place]]) for place, found in indexed.items())
     spanned = tuple(over) or tuple(key for key in varying(sample) if key not in by)
     return Groups(by=tuple(by), spanned=spanned, metrics=tuple(metrics), groups=groups)
 
@@ -106,11 +108,18 @@ def _shared(run: Run, other: Run, over: Sequence[str], sample: Sample) -> str:
     )
 
 
-def _common(indexed: Mapping[Place, Mapping[Place, Run]], over: Sequence[str]) -> dict[Place, str]:
-    """Return the values that more than half of the groups are taken over, with what a person calls them: all groups should have them."""
-    counts = Counter(place for found in indexed.values() for place in found) if over else Counter()
-    names = {place: told(over, values_at(run, over)) for found in indexed.values() for place, run in found.items()} if over else {}
-    return {place: names[place] for place, count in counts.items() if 2 * count > len(indexed)}
+def _has_key(found: Mapping[Place, Run], key: str) -> bool:
+    return key == GRID or any(has_key(run, key) for run in found.values())
+
+
+def _common(peers: Sequence[Mapping[Place, Run]], over: Sequence[str]) -> dict[Place, str]:
+    """Return the values that more than half of the groups are taken over, with what a person calls them: all groups should have them.
+
+    `peers`: groups that can be compared, for they have the same keys of `over`, and where groups are made by grid, are of one grid.
+    """
+    counts = Counter(place for found in peers for place in found) if over else Counter()
+    names = {place: told(over, values_at(run, over)) for found in peers for place, run in found.items()} if over else {}
+    return {place: names[place] for place, count in counts.items() if 2 * count > len(peers)}
 
 
 def _group(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Any
 
 from orchestrator.grid.canonical import canonical
@@ -40,6 +40,11 @@ def value_at(run: Run, key: str) -> Any:
     return (run.grid if key == GRID else None) if found is ABSENT else found
 
 
+def has_key(run: Run, key: str) -> bool:
+    """Say whether a run's config holds a key, be it with null."""
+    return key in run.manifest.varying or lookup(run.manifest.config, key) is not ABSENT
+
+
 def values_at(run: Run, keys: Iterable[str]) -> tuple[Any, ...]:
     """Return what a run's config holds under several keys."""
     known = run.manifest.varying
@@ -73,6 +78,11 @@ def _find_key(word: str, sample: Sample, option: str) -> str:
         if ending:
             raise InputError(f"{option} {word}: means {len(ending)} keys: {', '.join(ending[:8])}. Write the one that you mean.")
     raise InputError(f"{option} {word}: no run has such a key. {nearest_keys(word, known)}")
+
+
+def key_columns(keys: Sequence[str], others: Collection[str]) -> tuple[str, ...]:
+    """Return the columns of keys; one whose name another column has says that it is of the config."""
+    return tuple(f"{key} (config)" if key in others else key for key in keys)
 
 
 def last_words(keys: Sequence[str]) -> dict[str, str]:

@@ -5,11 +5,13 @@ from __future__ import annotations
 from collections.abc import Collection, Iterator, Sequence
 from itertools import repeat
 
+import msgspec
+
 from orchestrator.metrics.history import Curve
-from orchestrator.tables.keys import all_keys, last_words, values_at, varying
-from orchestrator.tables.metric_names import choose_metrics
+from orchestrator.tables.keys import all_keys, key_columns, last_words, values_at, varying
+from orchestrator.tables.metric_names import choose_metrics, metric_columns
 from orchestrator.tables.notes import notes_on_results
-from orchestrator.tables.sample import Run, Sample
+from orchestrator.tables.sample import SHORT_ID, Run, Sample
 from orchestrator.tables.table import Row, Table, Tables
 from orchestrator.tables.wide import head, name, whole
 
@@ -18,26 +20,32 @@ def make_long(sample: Sample, patterns: Sequence[str] = (), *, complete: bool = 
     """Return one row for each step that a run reported, running and failed ones included."""
     keys = all_keys(sample) if complete else varying(sample)
     metrics = [metric for metric in choose_metrics(patterns, sample) if any(metric in run.reported.curves for run in sample.runs)]
+    fixed = (*head(sample), "state", "step")
+    keyed, named = key_columns(keys, (*fixed, *metrics)), metric_columns(metrics, fixed)
     table = Table(
         kind="step",
-        columns=(*head(sample), *keys, "state", "step", *metrics),
+        columns=(*head(sample), *keyed, "state", "step", *named),
         rows=_Reports(sample, keys, metrics),
         notes=tuple(notes_on_results(sample)),
         counts={"runs": len(sample.runs)},
-        short=last_words(keys),
+        short=last_words(keyed),
+        needed=named[0] if named else "",
     )
-    return Tables(table, lambda: table)
+    brief = _Reports(sample, keys, metrics, digits=SHORT_ID)
+    return Tables(table, lambda: msgspec.structs.replace(table, rows=brief))
 
 
 class _Reports(Collection[Row]):
     """Rows that are made while they are read: there may be millions."""
 
-    def __init__(self, sample: Sample, keys: Sequence[str], metrics: Sequence[str]) -> None:
-        self._sample, self._keys, self._metrics = sample, keys, metrics
+    def __init__(self, sample: Sample, keys: Sequence[str], metrics: Sequence[str], *, digits: int | None = None) -> None:
+        """`digits`: of a run's id; None: all."""
+        self._sample, self._keys, self._metrics, self._digits = sample, keys, metrics, digits
 
     def __iter__(self) -> Iterator[Row]:
         for run in self._sample.runs:
-            before = (*name(run, self._sample), *values_at(run, self._keys), run.record.state.value)
+            *grid, run_id = name(run, self._sample)
+            before = (*grid, run_id[: self._digits], *values_at(run, self._keys), run.record.state.value)
             yield from ((*before, *reported) for reported in _steps(run, self._metrics))
 
     def __len__(self) -> int:

@@ -17,13 +17,16 @@ _TEX = {
     "<": r"\textless{}",
     ">": r"\textgreater{}",
     "|": r"\textbar{}",
-    '"': r"\textquotedbl{}",
+    '"': "{''}",
     "±": r"$\pm$",
     "Δ": r"$\Delta$",
     "–": "--",
     "…": r"\dots{}",
+    "[": "{[}",
+    "*": "{*}",
     **{mark: f"\\{mark}" for mark in "&%$#_"},
 }
+_MARKDOWN = str.maketrans({"<": "&lt;", "&": "&amp;", **{mark: f"\\{mark}" for mark in "\\|[]`*~$"}})
 _STYLE = (
     "body{font:15px/1.4 system-ui,sans-serif;margin:2em;color-scheme:light dark}table{border-collapse:collapse}"
     "th,td{padding:.2em .8em;text-align:left}thead{border-bottom:2px solid}tr{border-bottom:1px solid #8886}"
@@ -35,11 +38,11 @@ def write_markdown(table: Table) -> bytes:
     """Return a table that Markdown shows as one, its notes below."""
 
     def line(cells: Iterable[str]) -> str:
-        return "| " + " | ".join(_visible(cell).replace("\\", "\\\\").replace("|", "\\|").replace("<", "&lt;") for cell in cells) + " |"
+        return "| " + " | ".join(_visible(cell).translate(_MARKDOWN) for cell in cells) + " |"
 
     rule = "|" + "|".join(" ---: " if numeric else " --- " for numeric in _numeric(table)) + "|"
     lines = [line(table.columns), rule, *map(line, as_words(table))]
-    notes = [f"\n{_visible(note).replace('<', '&lt;')}" for note in table.notes]
+    notes = [f"\n{_visible(note).translate(_MARKDOWN)}" for note in table.notes]
     return ("\n".join([*lines, *notes]) + "\n").encode()
 
 

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from fnmatch import fnmatchcase
 
-from orchestrator.store.errors import InputError, did_you_mean
 from orchestrator.store.events import Number
+from orchestrator.tables.known import count_metrics, unknown_metric
 from orchestrator.tables.sample import Run, Sample
 
 _PATTERN = "*?["
@@ -17,16 +17,13 @@ _FEW_IDS = 3
 
 def known_metrics(runs: Iterable[Run]) -> Counter[str]:
     """Return metric → how many of the runs reported or returned it."""
-    reports = (run.reported for run in runs)
-    shapes = Counter((*each.curves, *each.texts, *each.final) for each in reports)  # most runs report the same
-    known: Counter[str] = Counter()
-    for names, count in shapes.items():
-        known.update(dict.fromkeys(names, count))
-    return known
+    return count_metrics(run.reported for run in runs)
 
 
 def choose_metrics(patterns: Sequence[str], sample: Sample, *, numeric: bool = False) -> tuple[str, ...]:
-    """Return the metrics that names and patterns such as `test/*` mean; without any, all of them, the selection metric first.
+    """Return the metrics that names and patterns such as `test/*` mean; without any, all of them.
+
+    The selection metric stands first, then those that share its last word (test/ssim beside val/ssim), then the others by name.
 
     `numeric`: leave out those that never hold a number. Raises InputError for a metric that no run reported.
     """
@@ -36,28 +33,35 @@ def choose_metrics(patterns: Sequence[str], sample: Sample, *, numeric: bool = F
         numbers = {name for run in sample.runs for name in (*run.reported.curves, *_numbers(run)) if name in known}
         known = Counter({name: count for name, count in known.items() if name in numbers or name in patterns})
     if not patterns:
-        return tuple(dict.fromkeys([*first, *sorted(known)]))
-    return tuple(dict.fromkeys(name for pattern in patterns for name in _matching(pattern, known, "--metric")))
+        word = sample.selection.name.rpartition("/")[2] if sample.selection is not None else ""
+        return tuple(dict.fromkeys([*first, *sorted(known, key=lambda name: (word not in name.split("/"), name))]))
+    return tuple(dict.fromkeys(name for pattern in patterns for name in _matching(pattern, known, sample)))
+
+
+def metric_columns(metrics: Sequence[str], others: Collection[str]) -> tuple[str, ...]:
+    """Return the columns of metrics; one whose name another column has says that it is a metric."""
+    return tuple(f"{name} (metric)" if name in others else name for name in metrics)
 
 
 def _numbers(run: Run) -> Iterator[str]:
     return (name for name, value in run.reported.final.items() if is_number(value) or value in ("nan", "inf", "-inf"))
 
 
-def _matching(pattern: str, known: Counter[str], option: str) -> list[str]:
+def _matching(pattern: str, known: Counter[str], sample: Sample) -> list[str]:
     if pattern in known:
         return [pattern]
     found = sorted(name for name in known if fnmatchcase(name, pattern)) if any(char in pattern for char in _PATTERN) else []
     if found:
         return found
-    raise InputError(f"{option} {pattern}: no run reported such a metric. {did_you_mean(pattern, known)}")
+    raise unknown_metric(pattern, "--metric", known, [run.record for run in sample.runs])
 
 
 def check_metric(name: str, runs: Iterable[Run], option: str) -> None:
     """Raise InputError for a metric that no run reported, with those that are known."""
+    runs = list(runs)
     known = known_metrics(runs)
     if name not in known:
-        raise InputError(f"{option} {name}: no run reported such a metric. {did_you_mean(name, known)}")
+        raise unknown_metric(name, option, known, [run.record for run in runs])
 
 
 def is_number(value: Number) -> bool:
@@ -102,14 +106,14 @@ def _not_finite(columns: Sequence[tuple[str, Sequence[Number]]], runs: Sequence[
         if places:
             told = ", ".join(f"'{name}'" for name in names)
             verb = "is" if len(names) == 1 else "are"
-            yield f"{told} {verb} NaN or infinite in {_of([runs[place] for place in places], runs)}: neither ranked nor averaged"
+            yield f"{told} {verb} NaN or infinite in {told_runs([runs[place] for place in places], runs)}: neither ranked nor averaged"
 
 
 def _mixed(metric: str, runs: Sequence[Run], column: Sequence[Number]) -> Iterator[str]:
     texts = [run for run, value in zip(runs, column, strict=True) if isinstance(value, str) or metric in run.reported.texts]
     numbers = any(is_number(value) for value in column)
     if texts and numbers:
-        yield f"'{metric}' is a number in some runs, and held a text in {_of(texts, runs)}: texts are neither ranked nor averaged"
+        yield f"'{metric}' is a number in some runs, and held a text in {told_runs(texts, runs)}: texts are neither ranked nor averaged"
 
 
 def _renamed(metrics: Sequence[str], runs: Sequence[Run]) -> Iterator[str]:
@@ -137,6 +141,7 @@ def _letters(name: str) -> str:
     return "".join(char for char in name.lower() if char.isalnum())
 
 
-def _of(found: Sequence[Run], runs: Sequence[Run]) -> str:
+def told_runs(found: Sequence[Run], runs: Sequence[Run]) -> str:
+    """Return "2 of 33 completed runs (f484d79f, 355a2d82)"."""
     ids = ", ".join(run.id for run in found[:_FEW_IDS]) + (", …" if len(found) > _FEW_IDS else "")
     return f"{len(found):,} of {len(runs):,} completed runs ({ids})"

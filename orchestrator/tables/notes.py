@@ -5,10 +5,12 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 
+from orchestrator.grid.objective import Objective
 from orchestrator.store.events import Number
+from orchestrator.tables.diverged import diverged_later
 from orchestrator.tables.groups import Gap, Group, Groups, told_gaps
 from orchestrator.tables.keys import last_words, told
-from orchestrator.tables.metric_names import all_finite, is_finite, notes_on_values
+from orchestrator.tables.metric_names import all_finite, is_finite, notes_on_values, told_runs
 from orchestrator.tables.sample import Run, Sample
 from orchestrator.tables.values import values_of
 
@@ -43,10 +45,33 @@ def _unreported(sample: Sample) -> int:
 
 
 def notes_on_runs(sample: Sample, metrics: Sequence[str], values: Values) -> Iterator[str]:
-    """Yield what is missing from a table of runs."""
+    """Yield by what the steps were selected, and what is missing from a table of runs."""
+    yield from notes_on_selection(sample)
     yield from notes_on_results(sample)
     done = [(run, found) for run, found in zip(sample.runs, values, strict=True) if run.is_completed]
     yield from notes_on_values(metrics, [run for run, _ in done], [found for _, found in done])
+
+
+def notes_on_selection(sample: Sample) -> Iterator[str]:
+    """Yield by which metric the steps were selected, where it is not the objective of the grids."""
+    selection = sample.selection
+    if selection is None or selection == sample.objective:
+        return
+    beside = f", and not {sample.objective.name}" if sample.objective is not None else ""
+    yield f"every value is of the step where {selection.name} was {told_extreme(selection)}{beside}"
+    yield from notes_on_test(selection, "selects the step")
+
+
+def notes_on_test(metric: Objective, deed: str) -> Iterator[str]:
+    """Yield a warning where a test metric does what a validation metric should do. `deed`: "ranks here"."""
+    if metric.name.startswith("test"):
+        verb = deed.partition(" ")[0].removesuffix("s")
+        yield f"{metric.name} itself {deed}, which flatters it: {verb} by a validation metric, and read {metric.name} beside it"
+
+
+def told_extreme(metric: Objective) -> str:
+    """Return "highest" or "lowest", whichever is best."""
+    return "highest" if metric.mode == "max" else "lowest"
 
 
 def notes_on_results(sample: Sample) -> Iterator[str]:
@@ -59,9 +84,18 @@ def notes_on_results(sample: Sample) -> Iterator[str]:
     if unreported and sample.selection is not None:
         noun = "run" if unreported == 1 else "runs"
         yield f"{unreported:,} completed {noun} without a value of '{sample.selection.name}': not reported, or no number"
+    yield from _diverged(sample)
     damaged = [run.reported.unread for run in sample.runs if run.reported.unread]
     if damaged:
         yield f"{sum(damaged):,} reports of {_runs(len(damaged))} cannot be read (damaged, or too long a line), and are left out"
+
+
+def _diverged(sample: Sample) -> Iterator[str]:
+    found = diverged_later(sample)
+    if found and sample.selection is not None:
+        which = told_runs(found, sample.completed)
+        them, their = ("it counts", "its") if len(found) == 1 else ("they count", "their")
+        yield f"'{sample.selection.name}' ended NaN or infinite in {which}: {them} with {their} selected step, before that"
 
 
 def notes_on_groups(groups: Groups) -> Iterator[str]:

@@ -12,8 +12,9 @@ from orchestrator.grid.objective import Objective
 from orchestrator.metrics.history import RunHistory
 from orchestrator.store.records import Attempt, Record
 from orchestrator.store.states import State
+from orchestrator.tables.known import count_metrics, unknown_metric
 from orchestrator.tables.study import Study
-from orchestrator.tables.values import common_objective, parse_selection, select_step
+from orchestrator.tables.values import bare_name, common_objective, parse_selection, select_step
 
 SHORT_ID = 8
 """Digits of a run's id that are enough for people."""
@@ -69,13 +70,25 @@ def take_sample(studies: Sequence[Study], select: str = "", best: str = "") -> S
     """Return the runs of all studies with their selected steps.
 
     The metric that selects them is that of `select`, else that of `best`, else the grids' objective. Raises InputError for
-    objectives that differ while neither is given, and for a metric whose direction is not known.
+    a metric that no run reported, for one whose direction is not known, and for objectives that differ while neither is given.
     """
+    for text, told in ((select, "--select"), (best, "--best")):
+        _check_reported(text, studies, told)
     objective = _objective(studies, select or best)
     named, option = (select, "--select") if select else (best, "--best")
     selection = parse_selection(named, objective, option) if named else objective
     runs = [run for study in studies for run in _runs(study, selection)]
     return Sample(runs=tuple(runs), grids=tuple(study.grid for study in studies), objective=objective, selection=selection)
+
+
+def _check_reported(text: str, studies: Sequence[Study], option: str) -> None:
+    """Refuse a metric that no run reported, before its direction matters; where there is no run at all, nothing is known."""
+    records = [record for study in studies for _, record in study.pairs]
+    if not text or not records:
+        return
+    known = count_metrics(study.reported(manifest.id) for study in studies for manifest, _ in study.pairs)
+    if bare_name(text) not in known and text not in known:
+        raise unknown_metric(bare_name(text), option, known, records)
 
 
 def _objective(studies: Sequence[Study], named: str) -> Objective | None:

@@ -9,6 +9,7 @@ from functools import cache
 import msgspec
 
 CONFIDENCE = 0.95
+_LARGEST = 1e150
 
 
 class Statistics(msgspec.Struct, frozen=True, kw_only=True):
@@ -36,6 +37,9 @@ def describe(values: Sequence[float]) -> Statistics:
     n = len(values)
     if not n:
         return Statistics(n=0)
+    largest = max(map(abs, values))
+    if largest > _LARGEST:  # its square, or the sum, is beyond what a float holds
+        return _scaled(describe([value / largest for value in values]), largest)
     ranked = sorted(map(float, values))
     mean = min(max(math.fsum(ranked) / n, ranked[0]), ranked[-1])  # the mean of equal values is rounded, and would lie beside them
     std = math.sqrt(math.fsum((value - mean) ** 2 for value in values) / (n - 1)) if n > 1 else None
@@ -50,6 +54,12 @@ def describe(values: Sequence[float]) -> Statistics:
         min=ranked[0],
         max=ranked[-1],
     )
+
+
+def _scaled(statistics: Statistics, factor: float) -> Statistics:
+    """Return the statistics of values that are larger by a factor; what is beyond a float is infinite."""
+    figures = {name: value * factor for name, value in msgspec.structs.asdict(statistics).items() if name != "n" and value is not None}
+    return msgspec.structs.replace(statistics, **figures)
 
 
 def margin(std: float, n: int) -> float:

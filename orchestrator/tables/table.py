@@ -26,6 +26,8 @@ class Table(msgspec.Struct, frozen=True, kw_only=True):
     """runs, missing, unreported, not_finite."""
     short: Mapping[str, str] = {}
     """Column → its heading where there is little room."""
+    needed: str = ""
+    """The column that is shown where there is room for hardly any: the first metric."""
 
 
 @dataclass(frozen=True)

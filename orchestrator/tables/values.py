@@ -89,10 +89,16 @@ def _without_step(run: RunHistory, metric: str, curve: Curve | None, step: float
     return curve.values.item(-1) if step is None and len(curve.values) else None
 
 
+def bare_name(text: str) -> str:
+    """Return the metric that `--select` or `--best` names, without the direction before it."""
+    mode, _, name = text.partition(":")
+    return name if name and mode in ("max", "min") else text
+
+
 def parse_selection(text: str, objective: Objective | None, option: str = "--select") -> Objective:
     """Return the metric that `--select` or `--best` names, with its direction: that of the objective, or max: or min: before the name."""
-    mode, colon, name = text.partition(":")
-    if colon and name and mode in ("max", "min"):
+    mode, _, name = text.partition(":")
+    if name == bare_name(text):
         return Objective(name=name, mode=mode)
     if objective is not None and text == objective.name:
         return objective

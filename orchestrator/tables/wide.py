@@ -11,8 +11,8 @@ import msgspec
 from orchestrator.store.events import Number
 from orchestrator.store.layout import attempt_name
 from orchestrator.store.records import Attempt, Record
-from orchestrator.tables.keys import GRID, all_keys, last_words, values_at, varying
-from orchestrator.tables.metric_names import choose_metrics
+from orchestrator.tables.keys import GRID, all_keys, key_columns, last_words, values_at, varying
+from orchestrator.tables.metric_names import choose_metrics, metric_columns
 from orchestrator.tables.notes import count_runs, notes_on_runs, read_values
 from orchestrator.tables.sample import Run, Sample
 from orchestrator.tables.table import Table, Tables
@@ -27,15 +27,18 @@ def make_wide(sample: Sample, patterns: Sequence[str] = (), *, complete: bool = 
     keys = all_keys(sample) if complete else varying(sample)
     metrics = choose_metrics(patterns, sample)
     values = read_values(sample.runs, metrics)
+    fixed = (*head(sample), "state", "cause", "step", "standing", *COST, *ORIGIN)
+    keyed, named = key_columns(keys, (*fixed, *metrics)), metric_columns(metrics, fixed)
     data = Table(
         kind="run",
-        columns=(*head(sample), *keys, "state", "cause", "step", *metrics, *COST, *ORIGIN),
+        columns=(*head(sample), *keyed, "state", "cause", "step", *named, *COST, *ORIGIN),
         rows=[_row(run, sample, keys, found) for run, found in zip(sample.runs, values, strict=True)],
         notes=tuple(notes_on_runs(sample, metrics, values)),
         counts=count_runs(sample, metrics, values),
-        short=last_words(keys),
+        short=last_words(keyed),
+        needed=named[0] if named else "",
     )
-    return Tables(data, partial(_page, data, sample, keys, metrics))
+    return Tables(data, partial(_page, data, sample, keyed, named))
 
 
 def _page(data: Table, sample: Sample, keys: Sequence[str], metrics: Sequence[str]) -> Table:

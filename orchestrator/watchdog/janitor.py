@@ -31,7 +31,7 @@ LESS_OFTEN = 3
 
 def interval_s(site: Site, number: int) -> int:
     """Return how long after a janitor's round its next one begins."""
-    return round(60 * site.profile.janitor_min * LESS_OFTEN ** (number - 1))
+    return round(60 * site.profile.janitor_min * float(LESS_OFTEN) ** (number - 1))
 
 
 def janitor_request(paths: GridPaths, number: int, *, begin_in_s: int | None) -> ArrayRequest:

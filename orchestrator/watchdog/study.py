@@ -8,7 +8,7 @@ import msgspec
 
 from orchestrator.launch.opened import OpenGrid
 from orchestrator.metrics.reading import read_history
-from orchestrator.results.select import Selection, select
+from orchestrator.results.select import Selection, check_where, select
 from orchestrator.store.files import read_json
 from orchestrator.store.layout import GridPaths
 from orchestrator.store.records import Record
@@ -31,8 +31,13 @@ class _Submission(msgspec.Struct, frozen=True):
     provenance: _Provenance = _Provenance()
 
 
-def take_study(grid: OpenGrid, site: Site, selection: Selection, *, seen: Look | None = None) -> Study:
-    """Return the selected runs and their reports; what lies in the trash only where it is asked for. `seen` is a look already taken."""
+def take_study(grid: OpenGrid, site: Site, selection: Selection, *, seen: Look | None = None, may_be_empty: bool = False) -> Study:
+    """Return the selected runs and their reports; what lies in the trash only where it is asked for. `seen` is a look already taken.
+
+    Raises SelectionError for an expression that selects none of the runs, unless it `may_be_empty`: as one grid of several.
+    """
+    if not may_be_empty:
+        check_where(grid.manifests, selection.where)
     records = (seen or look(grid, site)).records
     pairs = select(grid.manifests, records, msgspec.structs.replace(selection, limit=None))
     kept = [pair for pair in pairs if pair[1].state is not State.PRUNED or State.PRUNED in selection.states][: selection.limit]

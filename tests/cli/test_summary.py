@@ -182,6 +182,11 @@ def test_a_matrix_has_room_for_all_its_columns(studies: Project, name: str) -> N
         (("--by", "bloks", "--over", "seed"), "--by bloks: no run has such a key. Did you mean model.blocks?"),
         (("--by", "blocks", "--over", "seed"), "they differ in data.ratio. Add that to --by or --over"),
         (("--metric", "test/sim/pd"), "--metric test/sim/pd: no run reported such a metric. Did you mean test/ssim/pd?"),
+        (("--best", "test/sim/pd"), "--best test/sim/pd: no run reported such a metric. Did you mean test/ssim/pd?"),
+        (("--where", "blocks=nope"), "--where 'blocks=nope' selects none of 18 runs; model.blocks is IIV, IIY."),
+        (("cine", "--where", "seed=9 or repeat=9"), "selects none of 54 runs; repeat is 1, 2; seed is 1, 2, 3."),
+        (("mask", "--where", "seed=9"), "--where 'seed=9' selects none of"),
+        (("--state", "done"), "--state 'done' is not a state. Did you mean completed?"),
         (("--best", "test/ssim/pd"), "Write --best max:test/ssim/pd or --best min:test/ssim/pd."),
         (("--by", "blocks", "--best", "val/ssim"), "--by and --best are different tables"),
         (("-o", "table.pdf"), "the ending says the format; use one of .csv, .tsv, .parquet, .json, .md, .tex, .html."),
@@ -199,6 +204,22 @@ def test_a_grid_that_was_only_expanded_has_a_table_of_runs_and_no_groups(studies
     studies.ok("expand", studies.grid("quick", "grid: {x: [1, 2]}", name="fresh"))
     assert "2 of 2 runs without a result: 2 planned." in studies.ok("summary", "fresh").out
     assert "none of 2 runs has completed (planned)" in studies.run("summary", "fresh", "--by", "x").err
+
+
+def test_of_several_grids_one_may_hold_no_run_that_is_wanted(studies: Project) -> None:
+    rows = written(studies, "mtl", "mask", "--where", "blocks=IIV")
+    assert {row["grid"] for row in rows} == {"mtl"}
+
+
+def test_the_metric_is_printed_at_80_columns_though_many_keys_vary(studies: Project) -> None:
+    studies.write("many.py", "def train(config, run):\n    return {'val/ssim': 0.5}\n")
+    head = "name: many\nentry: many:train\npreload: []\nresources: {gpus: 0}\nmetrics: {objective: val/ssim}\n"
+    keys = "".join(f"  section.quite_long_key_{place}: [a rather long value {place}]\n" for place in range(9))
+    studies.launch(studies.write("grids/many.yaml", f"{head}grid:\n{keys}"))
+    studies.watch("many")
+    printed = studies.ok("summary", "many", COLUMNS=str(COLUMNS)).out
+    assert "val/ssim" in printed.splitlines()[1] or "val/ssim" in printed.splitlines()[0]
+    assert max(map(len, printed.splitlines())) <= COLUMNS
 
 
 HOSTILE = """

@@ -157,7 +157,7 @@ def test_folder_is_kept_up_to_date_while_it_is_shown(project: Project, monkeypat
 WRONG = [
     (("--no-start", "--where", "x=1"), ["--no-start", "mrsweep tensorboard --help"]),
     (("--port", "80"), ["--port", "80"]),
-    (("--state", "failed"), ["none of the chosen runs has been started"]),
+    (("--state", "failed"), ["the options select none of 2 runs"]),
 ]
 
 

@@ -106,3 +106,34 @@ def test_a_quoted_value_is_read_back_and_never_becomes_syntax(value: Any) -> Non
     assert where({"a": value}) is True
     assert where({"a": [value]}) is False
     assert math.isnan(float(quoted(math.nan).removeprefix(".")))
+
+
+def selected(text: str, *runs: dict[str, Any]) -> list[int]:
+    return [run["n"] for run in parse_where(text).select_by_short_keys(runs, lambda run: run)]
+
+
+def test_a_short_key_means_the_only_one_that_ends_in_it() -> None:
+    runs = ({"mask.acceleration": 8, "n": 1}, {"mask.acceleration": 4, "n": 2}, {"n": 3})
+    assert selected("acceleration=8 or acceleration in (4, 5) and not n=1", *runs) == [1, 2]
+    assert selected("acceleration>4", *runs) == [1]
+    assert selected("n=3", *runs) == [3]
+
+
+def test_a_whole_key_goes_before_one_that_ends_in_it() -> None:
+    assert selected("lr=1", {"lr": 1, "optim.lr": 2, "n": 1}, {"optim.lr": 1, "n": 2}) == [1]
+
+
+def test_a_short_key_that_means_several_lists_them() -> None:
+    with pytest.raises(SelectionError, match=r"the key 'lr' means 2 keys: net\.lr, optim\.lr\. Write the one that you mean"):
+        selected("lr=1", {"net.lr": 1, "n": 1}, {"optim.lr": 1, "n": 2})
+
+
+@pytest.mark.parametrize("word", ["sk.acceleration", "acc"])
+def test_a_part_of_a_word_is_no_short_key(word: str) -> None:
+    with pytest.raises(SelectionError, match="is unknown"):
+        selected(f"{word}=8", {"mask.acceleration": 8, "n": 1})
+
+
+def test_where_a_result_is_named_for_good_only_whole_keys_do() -> None:
+    with pytest.raises(SelectionError, match="'acceleration' is unknown"):
+        list(parse_where("acceleration=8").select([{"mask.acceleration": 8}], lambda run: run))

@@ -27,6 +27,10 @@ TYPED = [
     ("state=3", Filter(Selection(where="state=3"))),
     ("VarNet", Filter(text="varnet")),
     ("failed varnet", Filter(Selection(states=(State.FAILED,)), text="varnet")),
+    ("varnet lr=0.01", Filter(Selection(where="lr=0.01"), text="varnet")),
+    ("VarNet failed and lr = 0.01", Filter(Selection(states=(State.FAILED,), where="lr = 0.01"), text="varnet")),
+    ("varnet-2 knee not seed=1", Filter(Selection(where="not seed=1"), text="varnet-2 knee")),
+    ("varnet not in (1, 2)", Filter(Selection(where="varnet not in (1, 2)"))),
     ("fail", Filter(text="fail")),  # while it is typed
 ]
 
@@ -61,6 +65,8 @@ NARROWED = [
     ("seed=1", {"a1", "c3"}, None, ["a1", "c3"]),
     ("signature=aa", None, {"c3"}, ["c3"]),
     ("varnet", None, None, ["a1", "b2"]),
+    ("1 varnet", None, None, ["a1"]),
+    ("varnet seed=1", {"a1", "c3"}, None, ["a1"]),
     ("b", None, None, ["b2"]),  # the beginning of an id
     ("nothing", None, None, []),
 ]

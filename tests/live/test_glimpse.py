@@ -96,9 +96,34 @@ def test_memory_comes_from_the_heartbeat_and_afterwards_from_the_record(paths: G
     beat = Heartbeat(counter=1, at=1.0, pss_gb=3.5, gpu_gb=11.0, cpu_s=1.0)
     paths.run(RUN).attempt(1).heartbeat.write_bytes(msgspec.json.encode(beat))
     glimpses = Glimpses(paths)
-    assert glimpses.of([record(1)])[RUN][1:] == (3.5, 11.0)
+    assert glimpses.of([record(1)])[RUN][1:3] == (3.5, 11.0)
     ended = record(1, state=State.FAILED, ended_at=9.0, peak_mem_gb=4.5)
-    assert glimpses.of([ended])[RUN][1:] == (4.5, None)
+    assert glimpses.of([ended])[RUN][1:3] == (4.5, None)
+
+
+def test_a_run_that_ended_shows_its_selected_step_however_far_back_and_a_computing_one_the_newest(paths: GridPaths) -> None:
+    write(paths, 1, "".join(f'{{"step": {step}, "loss": {step}, "psnr": {-step}}}\n' for step in range(500)))
+    ended = msgspec.structs.replace(record(1, state=State.COMPLETED), best_step=7, best=7, metrics={"test/psnr": 30.0})
+    glimpse = Glimpses(paths).of([ended])[RUN]
+    assert (glimpse.step, glimpse.newest, glimpse.value("psnr"), glimpse.value("test/psnr")) == (7, 499, -7, 30.0)
+    assert glimpse.value("other") is None
+    again = Glimpses(paths).of([msgspec.structs.replace(ended, state=State.RUNNING)])[RUN]
+    assert (again.step, again.value("psnr"), again.value("test/psnr")) == (499, -499, None)
+
+
+@pytest.mark.parametrize(
+    ("glimpse", "is_broken"),
+    [
+        (Glimpse({1.0: {"loss": "nan"}, 2.0: {"loss": 1.0}}), False),
+        (Glimpse({1.0: {"loss": 1.0}, 2.0: {"loss": "nan"}}), True),
+        (Glimpse({1.0: {"loss": 1.0}}, last="inf"), True),
+        (Glimpse(final={"loss": "nan"}), True),
+        (Glimpse({1.0: {"loss": 1.0, "psnr": "nan"}}), False),
+        (Glimpse(), False),
+    ],
+)
+def test_a_run_is_broken_whose_objective_ended_nan_or_infinite(glimpse: Glimpse, is_broken: bool) -> None:
+    assert glimpse.is_broken("loss") is is_broken
 
 
 def test_runs_without_files_show_nothing(paths: GridPaths) -> None:

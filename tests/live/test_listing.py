@@ -8,6 +8,7 @@ import pytest
 from textual.app import App, ComposeResult
 
 from orchestrator.live.listing import RowList, fit
+from orchestrator.live.panes import cut
 from orchestrator.live.rows import Cells, Column
 
 COLUMNS = (Column("number", 8, right=True), Column("text", 10))
@@ -25,6 +26,10 @@ FITTED = [
 @pytest.mark.parametrize(("text", "column", "fitted"), FITTED)
 def test_cells_have_just_their_width(text: str, column: Column, fitted: str) -> None:
     assert fit(text, column) == fitted
+
+
+def test_a_line_that_is_too_long_says_that_it_was_cut() -> None:
+    assert [cut("a line", width) for width in (5, 6)] == ["a li…", "a line"]
 
 
 def test_of_a_million_rows_only_the_visible_ones_are_made() -> None:

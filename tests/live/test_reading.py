@@ -107,8 +107,9 @@ def test_filters_are_those_of_the_command_line(study: Study, reader: GridReader)
     failure = sight.overview.failures[0].id
     assert seeds(f"signature={failure}") == [2]
     for wrong in ("sead>1", "seed>", "signature=000000"):
-        with pytest.raises(SelectionError):
+        with pytest.raises(SelectionError, match=r"^filter: ") as raised:
             seeds(wrong)
+        assert "--" not in str(raised.value)
     assert make_view(reader, sight, Wish(Filter(text="seed=3")), WORDS).places.keys() == {sight.overview.lines[2].id}
 
 

@@ -80,6 +80,20 @@ def test_a_completed_run_shows_the_objective_of_its_record_and_other_metrics_as_
     assert run_cells(done, Glimpse(), look(160, done, metric="psnr")).cells[place] == ""
 
 
+def test_step_and_every_metric_of_a_run_that_ended_are_of_its_selected_step() -> None:
+    done = line(1, state="completed", objective=2.0)
+    reports = {11.0: {"loss": 2.0, "psnr": 31.0}, 12.0: {"loss": "nan", "psnr": 30.0}}
+    for metric, value in (("loss", "2×"), ("psnr", "31×")):
+        shown = look(160, done, metric=metric)
+        row = dict(
+            zip([column.name for column in shown.columns], run_cells(done, Glimpse(reports, selected=11.0), shown).cells, strict=True)
+        )
+        assert (row["step"], row["loss"]) == ("11", value)
+    told = " ".join(map(str.strip, describe(done, manifest(), Glimpse(reports, selected=11.0), look(160, done), 160)))
+    assert "step 11 of 12, the best by loss" in told and "loss was NaN or infinite at the last report" in told
+    assert "loss 2 " in told and "psnr 31 " in told
+
+
 def test_causes_are_shown_where_there_is_room() -> None:
     lost = line(1, state="failed", cause="host_oom")
     assert run_cells(lost, Glimpse(), look(160, lost)).cells[2] == "failed (host_oom)"

@@ -61,7 +61,7 @@ def test_no_address_is_told_with_the_file_and_the_variable(tmp_path: Path) -> No
 @pytest.mark.parametrize(
     ("words", "told"),
     [
-        (["lab"], "the name lab has no address"),
+        (["lab"], "the last word has no address"),
         (["lab", "other", MAIL], "word 2 is neither"),
         ([PASSWORD + "!", MAIL], "word 1 is neither"),
         (["lab", MAIL, "lab", HOOK], "two addresses have the name lab"),
@@ -80,6 +80,13 @@ def test_a_grid_names_some_addresses_or_means_all() -> None:
     assert choose_targets(both, ("hook",)) == both[1:]
     with pytest.raises(InputError, match=r"notify.to names labb.*Did you mean lab\?"):
         choose_targets(both, ("labb",))
+
+
+def test_a_name_that_nobody_knows_keeps_nothing_from_the_others() -> None:
+    known, unknown = choose_targets((Target("lab", MAIL), Target("hook", HOOK)), ("hook", "labb"))
+    assert known == Target("hook", HOOK)
+    assert (unknown.name, unknown.url) == ("labb", "")
+    assert unknown.problem.startswith("notify.to names labb, and no address has this name.") and "lab" in unknown.problem
 
 
 def test_an_address_shows_in_no_repr() -> None:

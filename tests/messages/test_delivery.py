@@ -11,7 +11,7 @@ import msgspec
 import psutil
 import pytest
 
-from orchestrator.messages.addresses import Target
+from orchestrator.messages.addresses import Target, choose_targets
 from orchestrator.messages.delivery import deliver, send
 from orchestrator.messages.outbox import MOST_TRIES, RETRY_S, post, read_outbox, undelivered
 from orchestrator.messages.post import Request, explain
@@ -74,6 +74,15 @@ def test_a_webhook_gets_the_same(paths: GridPaths, clock: Clock, webhook: Webhoo
 def test_a_text_that_is_too_long_for_a_service_is_cut(webhook: Webhook) -> None:
     assert send(Request(url=webhook.url, subject="s", text=40_000 * "x")) == ""
     assert [len(one["message"]) for one in webhook.posts] == [32_768]
+
+
+def test_an_unknown_name_is_told_while_the_others_are_served(paths: GridPaths, clock: Clock, webhook: Webhook) -> None:
+    post(paths, a_message())
+    targets = choose_targets((Target("hook", webhook.url),), ("hoook", "hook"))
+    (told,) = deliver_all(paths, clock, *targets)
+    assert told.startswith("message end-7: not delivered to hoook: notify.to names hoook, and no address has this name. ")
+    assert told.endswith("; tried again later")
+    assert webhook.titles == ["[mrsweep] g: end-7"]
 
 
 def test_what_was_delivered_is_not_sent_again(paths: GridPaths, clock: Clock, webhook: Webhook) -> None:

@@ -104,11 +104,18 @@ def test_the_end_is_told_once_with_the_last_failures_and_again_after_more_attemp
     told = Told(keys=frozenset({"start-1"}))
     stood = standing(record(1, State.COMPLETED), failed(2), is_open=False)
     (news,) = find_news(stood, told, DIGEST, NOW)
-    assert (news.kind, news.key, len(news.tokens)) == ("end", "end-2", 1)
+    assert (news.kind, news.key, len(news.tokens)) == ("end", "end-1-2", 1)
     told = told_by([news], told)
     assert find_news(stood, told, DIGEST, NOW + 9999) == []
     after = standing(record(1, State.COMPLETED), record(2, State.COMPLETED, attempt=2), is_open=False)
-    assert [one.key for one in find_news(after, told, DIGEST, NOW + 9999)] == ["end-3"]
+    assert [one.key for one in find_news(after, told, DIGEST, NOW + 9999)] == ["end-1-3"]
+
+
+def test_failures_shortly_before_the_end_are_told_though_others_were_told_a_moment_ago() -> None:
+    told = Told(keys=frozenset({"start-1"}), failures_at=NOW - 60)
+    rules = Notify(on=("failures",))
+    assert find_news(standing(failed(1), record(2, State.RUNNING)), told, rules, NOW) == []
+    assert kinds(find_news(standing(failed(1), is_open=False), told, rules, NOW)) == ["failures"]
 
 
 def test_a_grid_of_which_nothing_was_computed_has_no_end() -> None:
@@ -177,8 +184,16 @@ def test_the_end_tells_counts_the_best_causes_and_where_to_look() -> None:
     assert subject == "[mrsweep] g: ended, 3 completed, 2 failed"
     assert lines[:2] == ["what happens?", "3 completed, 2 failed"]
     assert lines[2:5] == ["Best by loss (min):", "  0.25 02000000 seed=2", "  0.5 01000000 seed=1"]
-    assert lines[5].startswith("  2 error: KeyError: 'lr' (--signature ")
-    assert lines[6:] == ["Look closer: mrsweep summary g", "Look closer: mrsweep status g"]
+    assert lines[5:7] == ["", "Not completed:"]
+    assert lines[7].startswith("  2 error: KeyError: 'lr' (--signature ")
+    assert lines[8:] == ["", "Look closer: mrsweep summary g", "             mrsweep status g"]
+
+
+def test_what_is_told_of_single_runs_ends_with_the_whole_grid() -> None:
+    stood = standing(failed(1), failed(2), failed(3))
+    for tokens in ((token(failed(1)),), (token(failed(1)), token(failed(2)))):
+        _, lines = text_of(News(kind="each", key="each-1", tokens=tokens), stood)
+        assert lines[-2:] == ["The grid now, of 3 runs: 3 failed", "Look closer: mrsweep status g"]
 
 
 def test_a_digest_says_what_is_new_in_each_cause() -> None:

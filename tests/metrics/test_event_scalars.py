@@ -51,6 +51,10 @@ def read(folder: Path) -> dict[str, list[tuple[float, float]]]:
     return {tag: list(zip(series.steps.tolist(), series.values.tolist(), strict=True)) for tag, series in found.items()}
 
 
+ODD_FLOATS = b"\x10\x02*\r\n\x0b\n\x01qB\x06\x08\x01*\x02\x00\x00"
+"""An event whose tensor packs two bytes as floats."""
+
+
 def frame(record: bytes) -> bytes:
     head = struct.pack("<Q", len(record))
     return head + struct.pack("<I", masked_crc32c(head)) + record + struct.pack("<I", masked_crc32c(record))
@@ -168,7 +172,7 @@ def test_no_record_whose_checksum_is_right_stops_the_reading(tmp_path_factory: p
 
 
 @pytest.mark.parametrize(
-    "record", [b"\x08", b"\x2a\x7f", b"\x0f", b"\x10" + b"\xff" * 11, b"\x00", b"\x2a\x02\x0a\x05", b"\x10" + b"\x80" * 60]
+    "record", [ODD_FLOATS, b"\x08", b"\x2a\x7f", b"\x0f", b"\x10" + b"\xff" * 11, b"\x00", b"\x2a\x02\x0a\x05", b"\x10" + b"\x80" * 60]
 )
 def test_a_malformed_record_is_no_event(tmp_path: Path, record: bytes) -> None:
     with pytest.raises(Malformed):

@@ -36,7 +36,7 @@ def test_run_that_ended_early_leaves_fewer_behind_and_nothing_is_interpolated() 
     assert [point.low is None for point in line.points] == [False, True, False, True]
     assert plan_curves(sample, CURVES).notes == (
         "mean and 95 % confidence interval over seed, n = 1–2",
-        "dotted where some runs reported nothing",
+        "dotted where some runs reported no finite number",
     )
 
 

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from matplotlib.lines import Line2D
 from PIL import Image
 
 from orchestrator.plots.cells import Ask
@@ -90,6 +91,8 @@ def test_crosses_of_two_lines_at_one_place_stand_one_above_the_other() -> None:
     crosses = [line for line in axes.get_lines() if line.get_marker() == "x"]
     assert [cross.get_xdata().tolist() for cross in crosses] == [[2.0], [2.0]]
     assert crosses[0].get_ydata() < crosses[1].get_ydata()
+    assert list(crosses[0].get_ydata()) == [0] and not crosses[0].get_clip_on()
+    assert crosses[0].get_transform() == axes.get_xaxis_transform()  # y counts from the axis
 
 
 def test_single_line_beside_a_baseline_is_named_after_its_metric() -> None:
@@ -175,9 +178,19 @@ def test_any_text_can_stand_in_a_figure(text: str) -> None:
         assert b"<script" not in render(figure, suffix)
 
 
+def _dotted_curves(number: int) -> list[Line2D]:
+    """Return the parts of so many curves that are means of fewer runs."""
+    sample = curves_sample([({"k": k, "seed": seed}, {1: 1.0, 2: 2.0, 3 + seed: 2.0}) for k in range(number) for seed in (0, 1)])
+    (axes,) = draw(plan_curves(sample, Ask(x="step", y="val/ssim", hue=("k",)))).axes
+    dotted = [line for line in axes.get_lines() if str(line.get_label()).startswith("_") or line.get_label() == ""]
+    return [line for line in dotted if line.get_marker() not in ("None", "")]
+
+
 def test_lines_differ_in_colour_and_marker_and_too_many_are_refused() -> None:
     looks = looks_of([simple(str(place)) for place in range(MOST_LINES)])
     assert len({(look.colour, look.dash) for look in looks}) == len({look.marker for look in looks}) == MOST_LINES == len(MARKERS)
+    thin = [line.get_marker() for line in _dotted_curves(MOST_LINES)]
+    assert sorted(thin) == sorted(MARKERS)
     with pytest.raises(InputError, match="--hue: makes 11 lines, and a figure can show 10"):
         looks_of([simple(str(place)) for place in range(MOST_LINES + 1)])
 
@@ -200,6 +213,6 @@ def test_missing_matplotlib_says_what_to_install(ratio: Sample, monkeypatch: pyt
 
 
 def test_interval_below_zero_leaves_a_logarithmic_axis_finite() -> None:
-    rows = [({"x": x, "seed": seed}, 10.0 ** (x * seed)) for x in (1, 2) for seed in (0, 1, 2)]
+    rows = [({"x": x, "seed": seed}, 20.0 ** (x * seed)) for x in (1, 2) for seed in (0, 1, 2)]
     (axes,) = draw(plan_effect(make_sample(("g", rows)), Ask(x="x", y="test/ssim"))).axes
-    assert axes.get_yscale() == "linear" or all(math.isfinite(limit) and limit > 0 for limit in axes.get_ylim())
+    assert axes.get_yscale() == "log" and all(math.isfinite(limit) and limit > 0 for limit in axes.get_ylim())

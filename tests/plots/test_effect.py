@@ -14,7 +14,7 @@ from orchestrator.plots.effect import plan_effect
 from orchestrator.plots.figure import Line, Role
 from orchestrator.store.errors import InputError
 from orchestrator.tables.sample import Sample
-from tests.plots.conftest import make_sample
+from tests.plots.conftest import curves_sample, make_sample
 
 
 def frame(sample: Sample) -> pd.DataFrame:
@@ -53,6 +53,20 @@ def test_failed_run_makes_a_thin_point_and_an_empty_cell_is_missing() -> None:
     assert figure.missing == 1
     assert "× marks 1 missing cell" in figure.notes
     assert figure.notes[-1] == "3 runs missing: 2 failed (host_oom), 1 not in the grid"
+
+
+@pytest.mark.parametrize(("number", "is_told"), [(8, False), (9, True)])
+def test_more_lines_than_can_be_read_are_said_to_be_too_many(number: int, is_told: bool) -> None:
+    rows = [({"k": k, "x": x}, 1.0) for k in range(number) for x in (1, 2)]
+    notes = plan_effect(make_sample(("g", rows)), Ask(x="x", y="test/ssim", hue=("k",))).notes
+    assert (f"{number} lines are too many to read with ease" in notes) is is_told
+
+
+def test_runs_whose_selection_metric_ended_nan_are_counted_and_named() -> None:
+    sample = curves_sample([({"x": 1}, {1: 0.5, 2: math.nan}), ({"x": 2}, {1: 0.5, 2: 0.6}), ({"x": 3}, {1: 0.5, 2: math.inf})])
+    notes = plan_effect(sample, Ask(x="x", y="val/ssim")).notes
+    ids = f"({sample.runs[0].id}, {sample.runs[2].id})"
+    assert f"val/ssim ended NaN or infinite in 2 of 3 completed runs {ids}, drawn as selected before" in notes
 
 
 def test_cell_that_the_grid_does_not_hold_is_missing_and_not_interpolated() -> None:

@@ -108,6 +108,10 @@ def test_table_filters_by_words_and_comparisons(browser: Any, page: Path) -> Non
     assert text_of(browser, "#runs-count") == "3 of 18 runs"
     fill_in(browser, "ssim>=0.75 seed!=3")
     assert text_of(browser, "#runs-count") == "2 of 18 runs"
+    fill_in(browser, "deep and acc>4")
+    assert text_of(browser, "#runs-count") == "3 of 18 runs"
+    fill_in(browser, "deep foo=1")
+    assert text_of(browser, "#runs-count") == "no column foo" and column(browser, 0) == []
     fill_in(browser, "nothing like it")
     assert text_of(browser, "#runs-count") == "0 of 18 runs" and column(browser, 0) == []
 
@@ -143,9 +147,11 @@ def test_slider_changes_the_pictures_that_have_one_at_its_step(browser: Any, pag
     slider = browser.find_element("id", "images-step")
     before = browser.execute_script(sources)
     assert text_of(browser, "#images-shown") == "6" and len(before) == 6
+    assert "of the selected step 6" in (note := text_of(browser, "#images-panels h3")) and "at step" not in note
     slider.send_keys("\ue012")  # the left arrow
     after = browser.execute_script(sources)
     assert text_of(browser, "#images-shown") == "4"
+    assert "at step 4" in text_of(browser, "#images-panels h3")
     assert [one != other for one, other in zip(before, after, strict=True)] == [True, False] * 3  # reconstruction, truth
     widths = browser.execute_script("return [...document.querySelectorAll('#images-panels img')].map((one) => one.naturalWidth)")
     assert widths == [40] * 6

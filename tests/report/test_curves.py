@@ -2,15 +2,30 @@
 
 from __future__ import annotations
 
+import msgspec
 import numpy as np
 import pytest
 from scipy import stats
 
+from orchestrator.metrics.history import RunHistory
 from orchestrator.report.axes import axes_of
-from orchestrator.report.curves import MOST_LINES, curves_section, drawing, group_line, grouping, metrics_with_curves, short_labels
+from orchestrator.report.curves import (
+    MOST_LINES,
+    Drawing,
+    curves_section,
+    draw,
+    drawing,
+    group_line,
+    grouping,
+    metrics_with_curves,
+    pieces_of,
+    short_labels,
+)
 from orchestrator.report.effects import effects_of
 from orchestrator.report.scores import scores_of
 from orchestrator.report.thinning import MOST_STEPS, at_steps, common_steps, evenly
+from orchestrator.store.states import State
+from orchestrator.tables.study import Study
 from tests.report.made import curve, manifests, run_id, study
 
 NAN = float("nan")
@@ -55,10 +70,10 @@ def test_few_runs_are_lines_and_many_are_groups_of_the_strongest_axis() -> None:
     assert axis is not None and axis.key == "kind"
     curves = {run: each.curves["val/ssim"] for run, each in one.history.items()}
     labels = {manifest.id: manifest.label for manifest, _ in one.pairs}
-    grouped = drawing("val/ssim", curves, labels, axis)
+    grouped = drawing("val/ssim", curves, labels, axis, set(curves))
     assert [(line.label, line.runs.tolist()) for line in grouped.lines] == [("kind=a", [10, 10]), ("kind=b", [10, 10])]
     assert short_labels([one.pairs[0][0]], ["seed", "mask.acceleration"]) == {run_id(0): "seed=0"}
-    few = drawing("val/ssim", dict(list(curves.items())[:MOST_LINES]), labels, axis)
+    few = drawing("val/ssim", dict(list(curves.items())[:MOST_LINES]), labels, axis, ())
     assert len(few.lines) == MOST_LINES and few.lines[0].label == "seed=0 acc=4 kind=a" and few.lines[0].low is None
 
 
@@ -79,3 +94,52 @@ def test_figures_name_what_is_thinned_and_left_out() -> None:
     assert f"drawn at {MOST_STEPS} of their steps" in section.body and len(section.figures) == 1
     empty = curves_section(study({"x": [1]}, [None]), [], [])
     assert "No run has reported a metric at two steps" in empty.body and empty.figures == ()
+
+
+def ended_early(state: State) -> Study:
+    """Return a study of 12 runs with 3 steps, of which the last stopped after the first one, in this state."""
+    one = study({"kind": ["a", "b"], "seed": range(6)}, [0.5] * 12)
+    history = {manifest.id: RunHistory(curves={"val/ssim": curve([1, 2, 3])}) for manifest, _ in one.pairs}
+    (manifest, last), *others = reversed(one.pairs)
+    history[manifest.id] = RunHistory(curves={"val/ssim": curve([99])})
+    pairs = [*reversed(others), (manifest, msgspec.structs.replace(last, state=state))]
+    return msgspec.structs.replace(one, pairs=pairs, history=history)
+
+
+def told_of(one: Study) -> str:
+    return curves_section(one, axes_of([manifest for manifest, _ in one.pairs]), []).body
+
+
+def test_means_are_of_completed_runs_and_the_others_are_counted() -> None:
+    body = told_of(ended_early(State.FAILED))
+    assert f"Of more than {MOST_LINES} runs only those that completed are drawn: 1 other left out." in body and "dashed where" not in body
+    one = ended_early(State.FAILED)
+    curves = {run: each.curves["val/ssim"] for run, each in one.history.items()}
+    found = drawing("val/ssim", curves, dict.fromkeys(curves, ""), None, {record.id for _, record in one.pairs[:-1]})
+    assert (found.lines[0].mean.tolist(), found.runs, found.left_out) == ([1, 2, 3], 11, 1)
+
+
+def test_line_is_dashed_where_fewer_runs_stand_behind_it() -> None:
+    body = told_of(ended_early(State.COMPLETED))
+    assert "A line is dashed where fewer runs stand behind it than its group has" in body
+    line = group_line("a", [curve([1, 2, 3, 4]), curve([1, NAN, 3, 4]), curve([1, 2, 3])], np.array([1.0, 2, 3, 4]))
+    assert (line.most, line.runs.tolist(), line.is_thin) == (3, [3, 2, 3, 2], True)
+    pieces = pieces_of(line)
+    np.testing.assert_array_equal(pieces["full"], [1, NAN, 3, NAN])
+    np.testing.assert_array_equal(pieces["thin"], [1, 2, 3, 4])
+    renderers = draw(Drawing(metric="m", lines=(line,), thinned=False, runs=9)).renderers
+    assert [each.glyph.line_dash for each in renderers[1:]] == [[], [6]]
+
+
+def test_runs_that_reported_nan_are_counted_once() -> None:
+    one = study({"x": range(3)}, [0.1, 0.2, 0.3])
+    broken = RunHistory(curves={"val/ssim": curve([1, NAN]), "loss": curve([1, float("inf")])})
+    told = curves_section(msgspec.structs.replace(one, history={**one.history, run_id(1): broken}), axes_of(manifests({"x": range(3)})), [])
+    assert "1 run reported NaN or an infinity; such values are not drawn." in told.body
+
+
+def test_without_a_completed_run_the_longest_curves_are_drawn_one_by_one() -> None:
+    one = ended_early(State.FAILED)
+    failed = [(manifest, msgspec.structs.replace(each, state=State.FAILED)) for manifest, each in one.pairs]
+    body = told_of(msgspec.structs.replace(one, pairs=failed))
+    assert f"Where no run has completed, the {MOST_LINES} with the most reports are drawn: 4 others left out." in body

@@ -57,7 +57,8 @@ def test_heat_map_has_the_mean_of_each_pair_and_names_empty_cells() -> None:
     assert maps[0].counts == ((2, 2), (2, 2), (0, 1))
     body = heat_maps_section(maps, scores).body
     assert '<td class="heat-0 pale" title="n=2">2</td>' in body
-    assert '<td class="heat-9 dark" title="n=1">10</td>' in body
+    assert '<td class="heat-9 dark" title="n=1">10 <small>n=1</small></td>' in body
+    assert "A cell with fewer runs than a full one says how many (n)" in body
     assert '<td class="none" title="no result">–</td>' in body
 
 
@@ -81,6 +82,26 @@ def test_seeds_are_gathered_by_configuration_the_best_first() -> None:
     assert cells[0].std == pytest.approx(0.1 / math.sqrt(2)) and cells[3].std is None
     body = seeds_section(cells, scores, has_seeds=True).body
     assert "1 configuration without all of its seeds" in body and "1 of 2" in body
+    assert 'aria-label="0.8500, std 0.071"' in body and "0.8500, std 0.071 <small>n=2</small>" in body and "±" not in body
+
+
+def test_configurations_without_a_result_are_named() -> None:
+    one = study(AXES, [0.9, 0.8, None, None, 0.5, 0.4, 0.3, None])
+    scores = scores_of(one)
+    body = seeds_section(cells_of(manifests(AXES), axes_of(manifests(AXES)), scores), scores, has_seeds=True).body
+    assert "1 configuration has no result at all: kind=a acc=8." in body
+    assert "1 configuration without all of its seeds" in body  # kind=b acc=8
+
+
+def test_level_that_lacks_runs_says_so() -> None:
+    one = mixed()
+    scores = scores_of(one)
+    body = effects_section(effects_of(axes_of(manifests(AXES)), scores.by_run), scores).body
+    assert "<small>(3 of 4)</small>" in body and "<small>n=4</small>" in body
+    assert "Groups are unequal: 1 of 8 runs has no value" in body
+    whole = study(AXES, [0.1 * number for number in range(8)])
+    body = effects_section(effects_of(axes_of(manifests(AXES)), scores_of(whole).by_run), scores_of(whole)).body
+    assert "unequal" not in body and " of 4)" not in body
 
 
 def test_nan_and_infinities_are_left_out_and_counted() -> None:

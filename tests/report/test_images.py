@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import io
 
+import msgspec
 import numpy as np
 import pytest
 from PIL import Image
 
+from orchestrator.metrics.history import RunHistory
 from orchestrator.report.content import Frame, Panel
 from orchestrator.report.images import (
     LARGEST,
@@ -22,7 +24,7 @@ from orchestrator.report.images import (
     reduce,
 )
 from orchestrator.report.scores import scores_of
-from tests.report.made import run_id, study
+from tests.report.made import curve, run_id, study
 
 
 def png(height: int = 40, width: int = 30, mode: str = "L", kind: str = "PNG") -> bytes:
@@ -87,5 +89,16 @@ def test_section_names_what_is_left_out_and_says_why_it_is_empty() -> None:
     panel = Panel(rank="best", run=run_id(0), frames=(Frame(name="a", step=3, image=b"x"),), left_out=7)
     section = images_section([panel], one, scores_of(one))
     assert "7 pictures left out" in section.body
-    assert section.data["images"]["panels"][0]["told"] == "val/ssim = 0.5000"
+    assert section.data["images"]["panels"][0]["told"] == "val/ssim = 0.5000 of the selected step 2"
+    assert "grey values cannot be compared between pictures" in section.body
     assert "run.image(" in images_section([], one, scores_of(one)).body
+
+
+def test_picture_tells_the_objective_of_its_own_step_where_it_was_reported() -> None:
+    one = study({"x": [1]}, [0.5])
+    curves = {"val/ssim": curve([0.3, 0.5, 0.4], [1, 2, 4])}
+    one = msgspec.structs.replace(one, history={run_id(0): RunHistory(curves=curves)})
+    frames = tuple(Frame(name="a", step=step, image=b"x") for step in (1, 2, 3, 4))
+    (panel,) = images_section([Panel(rank="best", run=run_id(0), frames=frames)], one, scores_of(one)).data["images"]["panels"]
+    assert panel["at"] == {1: "val/ssim = 0.3000 at step 1", 4: "val/ssim = 0.4000 at step 4"}
+    assert panel["told"] == "val/ssim = 0.5000 of the selected step 2"

@@ -12,18 +12,19 @@ from typing import Any
 import msgspec
 import pytest
 
+from orchestrator.metrics.history import RunHistory
 from orchestrator.report.best import best_section
 from orchestrator.report.colours import LIGHT_FROM, LINES, SCALE, STATES
 from orchestrator.report.content import Content
 from orchestrator.report.figures import inert
 from orchestrator.report.markup import data_block, text
 from orchestrator.report.page import make_page, sections
-from orchestrator.report.parallel import axis_of
+from orchestrator.report.parallel import axis_of, parallel_section
 from orchestrator.report.scores import scores_of
 from orchestrator.results.failures import Failure
 from orchestrator.store.states import State
 from orchestrator.tables.study import Study
-from tests.report.made import content, manifests, overview, record, study
+from tests.report.made import content, curve, manifests, overview, record, run_id, study
 
 HOSTILE = "</script><script>alert(1)</script><img src=x onerror=alert(2)> \" ' & \u202e $$x$$"
 
@@ -119,7 +120,7 @@ def test_every_section_of_an_empty_grid_says_why_it_is_empty() -> None:
     nothing = bare([])
     parts = {part.name: part for part in sections(nothing, scores_of(nothing.study), 0.0)[1:]}
     assert {name: EMPTY[name] in part.body for name, part in parts.items()} == dict.fromkeys(EMPTY, True)
-    assert "<main>" in make_page(nothing, 0.0)
+    assert "The grid has no run, or the selection names none. Without content: Best runs, " in make_page(nothing, 0.0)
 
 
 def test_grid_of_waiting_runs_makes_a_page_with_a_table() -> None:
@@ -138,6 +139,34 @@ def test_best_runs_come_with_the_command_that_repeats_them() -> None:
     assert "0.9" in first and "x=2" in first
     assert "mrsweep run 000000010000 --grid g --runs &#x27;a b&#x27;" in first and "python &#x27;my file.py&#x27;" in first
     assert "0.2" in second
+
+
+def test_best_runs_show_the_same_measure_of_other_data() -> None:
+    one = study({"x": [1, 2]}, [0.5, 0.7])
+    at_step = RunHistory(curves={"val/ssim": curve([0.5, 0.9], [3, 11]), "test/ssim": curve([0.4, 0.8794], [3, 11]), "psnr": curve([1])})
+    returned = RunHistory(curves={"val/ssim": curve([0.7], [5])}, final={"test/ssim": 0.65})
+    one = msgspec.structs.replace(one, history={run_id(0): at_step, run_id(1): returned})
+    first, second = re.findall(r"<h3>(.*?)</h3>", best_section(content(one), scores_of(one)).body)
+    assert first == "val/ssim = 0.9000<small> · test/ssim 0.8794 at step 11 · 00000000 · 1 min</small>"
+    assert second == "val/ssim = 0.7000<small> at step 5 · test/ssim 0.6500 · 00000001 · 1 min</small>"
+
+
+def test_grid_without_a_completed_run_says_first_why_and_folds_what_is_empty() -> None:
+    one = study({"x": [1, 2], "seed": [1, 2]}, [None] * 4)
+    failure = Failure(id="abc", cause="error", message="bad", runs=(run_id(0),))
+    page = make_page(content(one, overview=overview({"failed": 4}, failures=(failure,))), 0.0)
+    assert re.findall(r'<section id="(\w+)">', page) == ["failures", "runs", "usage", "timeline", "empty"]
+    folded = "Best runs, Effect of each axis, Metric curves, Parallel coordinates, Pairs of axes, Seed spread, Images"
+    assert f"No run has completed yet. Without content: {folded}." in page
+    done = make_page(content(study({"x": [1, 2]}, [0.5, None])), 0.0)
+    assert re.findall(r'<section id="(\w+)">', done)[:2] == ["best", "effects"] and 'id="empty"' not in done
+
+
+@pytest.mark.parametrize(("mode", "word"), [("max", "better"), (None, "higher")])
+def test_parallel_coordinates_say_which_colour_is_good_on_which_page(mode: str | None, word: str) -> None:
+    one = study({"x": [1, 2]}, [0.5, 0.7], mode=mode)
+    body = parallel_section([manifest for manifest, _ in one.pairs], ["x"], scores_of(one)).body
+    assert f'<span class="on-light">darker is {word}</span><span class="on-dark">brighter is {word}</span>' in body
 
 
 def test_axis_of_wide_numbers_is_logarithmic() -> None:

@@ -8,6 +8,7 @@ import msgspec
 
 from orchestrator.metrics.history import RunHistory
 from orchestrator.report.axes import axes_of
+from orchestrator.report.best import best_section
 from orchestrator.report.failures import MOST_GROUPS, failures_section
 from orchestrator.report.head import facts, head_section
 from orchestrator.report.runs_table import shown_metrics, table_section
@@ -35,8 +36,8 @@ def test_head_tells_size_best_and_cost() -> None:
         "axes": "1",
         "best val/ssim": "0.7500",
         "spent": "42 GPU hours",
-        "useful": "30 of it",
-        "wasted, most by host_oom": "12 of it",
+        "useful": "30",
+        "wasted, most by host_oom": "12",
         "left": "about 1.5 h",
     }
 
@@ -102,3 +103,22 @@ def test_run_that_was_tried_twice_tells_all_its_minutes() -> None:
     twice = record(0, attempts=(attempt(state=State.INTERRUPTED, runtime_s=90.0, peak_mem_gb=3.0), attempt(2, runtime_s=30.0)))
     rows = table_section(msgspec.structs.replace(one, pairs=[(one.pairs[0][0], twice)]), [], scores_of(one)).data["runs"]["rows"]
     assert rows[0][-4:] == [2.0, 3.0, 2, "node1"]
+
+
+def test_filter_is_explained_in_words_of_this_grid() -> None:
+    one = study({"mask.kind": ["radial", "spiral"], "x": [1, 2]}, [0.5, 0.6, 0.7, None])
+    body = table_section(one, ["mask.kind", "x"], scores_of(one)).body
+    assert 'placeholder="Words that a row must hold, or a comparison: failed · kind=radial · ssim&gt;0.6"' in body
+    none = study({"x": [1]}, [None])
+    assert "comparison: failed&quot;" in table_section(none, [], scores_of(none)).body.replace('"', "&quot;")
+
+
+def test_head_names_the_runs_that_count_with_a_step_before_their_metric_broke() -> None:
+    one = study({"x": [1, 2, 3]}, [0.5, 0.75, None])
+    broken = RunHistory(curves={"val/ssim": curve([0.5, 0.75, float("nan")])})
+    one = msgspec.structs.replace(one, history={**one.history, one.pairs[1][0].id: broken})
+    told = "1 run whose val/ssim ended NaN or infinite counts with the best step before: 00000001."
+    assert told in head_section(content(one), [], scores_of(one)).body
+    assert told in best_section(content(one), scores_of(one)).body
+    whole = study({"x": [1]}, [0.5])
+    assert scores_of(whole).told_diverged == ""

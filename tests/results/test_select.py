@@ -6,7 +6,7 @@ import pytest
 
 from orchestrator.grid.manifest import Manifest
 from orchestrator.results.failures import failure_id
-from orchestrator.results.select import Selection, find_run, parse_cause, parse_state, select
+from orchestrator.results.select import Selection, check_where, find_run, parse_cause, parse_state, select
 from orchestrator.store.errors import SelectionError
 from orchestrator.store.records import Record, Records
 from orchestrator.store.states import Cause, State
@@ -92,3 +92,25 @@ def test_a_signature_of_no_run_or_of_several_groups_lists_the_known() -> None:
     letter = next(digit for digit in "0123456789abcdef" if sum(failure_id(one).startswith(digit) for one in many.values()) > 1)
     with pytest.raises(SelectionError, match="Write more digits"):
         select(MANIFESTS, Records(runs=many), Selection(signature=letter))
+
+
+def test_an_expression_that_selects_no_run_tells_what_its_keys_hold() -> None:
+    with pytest.raises(
+        SelectionError, match=r"^--where 'weighting=nope' selects none of 4 runs; loss\.weighting is dwa, naive, uncertainty\.$"
+    ):
+        check_where(MANIFESTS, "weighting=nope")
+    with pytest.raises(SelectionError, match=r"selects none of 4 runs; seed is 0, 1, 2, 3\.$"):
+        check_where(MANIFESTS, "seed>3")
+    for right in ("", "seed=3", f"id={IDS[2][:3]}"):
+        check_where(MANIFESTS, right)
+    check_where({}, "seed=3")
+
+
+def test_a_key_may_be_written_by_its_last_word() -> None:
+    assert chosen(where="weighting=dwa and seed>1") == [3]
+
+
+@pytest.mark.parametrize("word", ["finished", "done", "Success"])
+def test_words_of_others_for_a_state_name_it(word: str) -> None:
+    with pytest.raises(SelectionError, match=rf"--state '{word}' is not a state\. Did you mean completed\?"):
+        parse_state(word)

@@ -75,3 +75,8 @@ def test_several_keys_make_one_column_for_each_pair_of_values() -> None:
 def test_a_key_has_one_place(question: dict[str, object], said: str) -> None:
     with pytest.raises(InputError, match=said):
         matrix(**question)
+
+
+def test_a_matrix_of_one_metric_names_it_first() -> None:
+    assert matrix().page.notes[0].startswith("mean of test/ssim ± half of the 95 % interval")
+    assert matrix(metrics=("test/ssim", "val/ssim")).page.notes[0].startswith("mean ± half")

@@ -155,3 +155,34 @@ def test_the_page_has_mean_and_interval_in_a_cell_and_n_beside_it() -> None:
     page = answer([study(*cases)], Question(by=("kind",), over=("seed",))).page
     assert page.columns == ("kind", "n", "val/ssim")
     assert page.rows == [("a", 2, "0.91 ± 0.13"), ("b", "1 of 2", "0.8")]  # t(1) 12.706 * 0.01414 / sqrt(2) = 0.127
+
+
+def test_grids_side_by_side_lack_only_what_their_own_groups_have() -> None:
+    plain = [case({"kind": kind, "seed": seed, "lr": 1}, 0.5) for kind in "ab" for seed in (1, 2)]
+    masked = [case({"kind": "c", "seed": seed, "lr": lr, "acceleration": 4}, 0.5) for seed in (1, 2, 3) for lr in (3, 4)]
+    question = Question(by=("grid", "kind"), over=("seed", "lr", "acceleration"))
+    table = answer([study(*plain, grid="g"), study(*masked, grid="h")], question).data
+    assert (column(table, "n"), column(table, "of")) == ([2, 2, 6], [2, 2, 6])
+    assert "thin" not in notes(table)
+
+
+def test_a_grid_with_other_seeds_lacks_none_of_those_of_its_neighbour() -> None:
+    one = [case({"kind": kind, "seed": seed}, 0.5) for kind in "ab" for seed in (1, 2)]
+    other = [case({"kind": "c", "seed": seed}, 0.5) for seed in (3, 4)]
+    table = answer([study(*one, grid="g"), study(*other, grid="h")], Question(by=("grid", "kind"), over=("seed",))).data
+    assert column(table, "of") == [2, 2, 2]
+
+
+def test_a_gap_names_no_key_that_its_grid_does_not_have() -> None:
+    plain = [case({"kind": kind, "seed": seed}, 0.5) for kind in "abc" for seed in (1, 2) if (kind, seed) != ("c", 2)]
+    masked = [case({"kind": "d", "seed": 1, "acceleration": 4}, 0.5)]
+    question = Question(by=("grid", "kind"), over=("seed", "acceleration"))
+    told = notes(answer([study(*plain, grid="g"), study(*masked, grid="h")], question).data)
+    assert "thin: grid=g kind=c: 1 of 2; seed=2 not in the grid" in told
+
+
+def test_groups_with_other_keys_are_not_compared_where_grids_are_put_together() -> None:
+    plain = [case({"kind": kind, "seed": seed}, 0.5) for kind in "ab" for seed in (1, 2)]
+    masked = [case({"kind": "c", "seed": seed, "acceleration": 4}, 0.5) for seed in (1, 2)]
+    table = answer([study(*plain, grid="g"), study(*masked, grid="h")], Question(by=("kind",), over=("seed", "acceleration"))).data
+    assert column(table, "of") == [2, 2, 2]

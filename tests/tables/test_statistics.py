@@ -53,3 +53,10 @@ def test_the_interval_covers_the_true_mean_as_often_as_it_says() -> None:
     samples = [describe(list(rng.normal(5.0, 2.0, 4))) for _ in range(4000)]
     covered = np.mean([found.low < 5.0 < found.high for found in samples])
     assert covered == pytest.approx(0.95, abs=4 * math.sqrt(0.95 * 0.05 / 4000))
+
+
+@pytest.mark.parametrize("values", [[1e200, 1.0], [1.7e308, 1.7e308], [-1.7e308, 1.7e308], [1e300, -1e300, 2.0]])
+def test_numbers_of_a_run_that_went_astray_are_described_and_stop_nothing(values: list[float]) -> None:
+    found = describe(values)
+    assert found.mean == pytest.approx(np.mean([value / len(values) for value in values]) * len(values), rel=1e-9)
+    assert (found.min, found.max) == (min(values), max(values))

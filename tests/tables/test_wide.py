@@ -39,8 +39,17 @@ def test_row_holds_what_varies_what_was_reached_what_it_cost_and_where_it_comes_
 
 
 def test_columns_stand_in_the_order_of_the_grid_file_with_the_selection_metric_first() -> None:
-    table = ask(case({"z": 1, "a": 2}, history(val__ssim=(0.5,), b=(1.0,), a=(1.0,))))
-    assert table.columns[:9] == ("id", "z", "a", "state", "cause", "step", "val/ssim", "a", "b")
+    table = ask(case({"z": 1, "a": 2}, history(val__ssim=(0.5,), c=(1.0,), b=(1.0,))))
+    assert table.columns[:9] == ("id", "z", "a", "state", "cause", "step", "val/ssim", "b", "c")
+
+
+def test_key_and_metric_of_one_name_have_a_column_each_with_its_own_value() -> None:
+    tables = answer([study(case({"lr": 0.1}, history(val__ssim=(0.5,), lr=(0.001,), node=(3.0,))))], Question())
+    for table in (tables.data, tables.page):
+        (row,) = table.rows
+        cells = dict(zip(table.columns, row, strict=True))
+        assert len(cells) == len(table.columns)
+        assert (cells["lr (config)"], cells["lr"], cells["node (metric)"]) == (0.1, 0.001, 3.0)
 
 
 def test_only_what_varies_is_shown_unless_all_is_asked_for() -> None:
@@ -165,3 +174,22 @@ def test_long_has_one_row_a_step_also_of_runs_that_did_not_end() -> None:
 def test_long_keeps_steps_that_are_no_whole_numbers() -> None:
     table = ask(case({"x": 1}, history(val__ssim=curve(0.5, 0.6, steps=[0.5, 2.0]))), long=True)
     assert column(table, "step") == [0.5, 2]
+
+
+def test_metrics_of_the_same_word_as_the_objective_stand_beside_it() -> None:
+    table = ask(
+        case({"x": 1}, history(val__ssim=(0.5,), a=(1.0,), test__psnr=(1.0,), test__ssim=(1.0,), test__ssim__pd=(1.0,), ssimilar=(1.0,)))
+    )
+    assert table.columns[5:11] == ("val/ssim", "test/ssim", "test/ssim/pd", "a", "ssimilar", "test/psnr")
+
+
+def test_long_has_short_ids_for_people_and_whole_ones_for_files() -> None:
+    tables = answer([study(case({"x": 1}, 0.5, number=1))], Question(long=True))
+    assert (column(tables.page, "id"), column(tables.data, "id")) == (["00000000"], ["0000000000000001"])
+    assert len(tables.page.rows) == 1
+
+
+@pytest.mark.parametrize("question", [{}, {"long": True}, {"best": "val/ssim"}, {"by": ("x",), "over": ("seed",)}])
+def test_a_page_says_which_column_it_needs(question: dict[str, object]) -> None:
+    page = answer([study(case({"x": 1, "seed": 1}, history(val__ssim=(0.5,), b=(1.0,))))], Question(**question)).page
+    assert page.needed == "val/ssim" and page.needed in page.columns

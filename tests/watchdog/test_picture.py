@@ -88,9 +88,9 @@ def test_a_janitor_is_given_the_time_between_its_rounds(study: Study) -> None:
     assert (seen.janitor, [wait.reason for wait in seen.waits]) == (True, ["next"])
 
 
-def test_nobody_watches_when_both_janitors_are_gone(study: Study) -> None:
+def test_nobody_watches_when_all_janitors_are_gone(study: Study) -> None:
     carry_out(propose(study.draft(1), study.site), study.folder, janitor=True, sleep=study.clock.wait)
-    del study.scheduler.jobs[-2:]
+    del study.scheduler.jobs[-3:]
     assert not picture(study).janitor
 
 

@@ -7,6 +7,7 @@
   const slider = document.getElementById("images-step");
   const output = document.getElementById("images-shown");
   const shown = [];
+  const notes = [];
 
   function element(name, text, kind) {
     const made = document.createElement(name);
@@ -17,7 +18,9 @@
 
   for (const panel of panels) {
     const title = element("h3", `${panel.rank} `);
-    title.append(element("small", [panel.told, panel.label].filter(Boolean).join(" · ")));
+    const note = element("small", "");
+    title.append(note);
+    notes.push({ note, panel });
     const strip = element("div", "", "strip");
     for (const name of panel.names) {
       const figure = document.createElement("figure");
@@ -33,6 +36,7 @@
   function show() {
     const step = steps[Number(slider.value)];
     output.value = String(step);
+    for (const { note, panel } of notes) note.textContent = [panel.at[step], panel.told, panel.label].filter(Boolean).join(" · ");
     for (const { image, caption, name, rank, pictures } of shown) {
       const before = pictures.filter((picture) => picture[0] <= step);
       const [at, data] = before.length > 0 ? before[before.length - 1] : pictures[0];

@@ -130,6 +130,11 @@
     drag = null;
     tell();
   });
+  canvas.addEventListener("pointercancel", () => {
+    if (drag === null) return;
+    drag = null;
+    tell();
+  });
   canvas.addEventListener("keydown", (event) => {
     if (event.key !== "Escape") return;
     brushes.fill(null);

@@ -38,6 +38,13 @@
     return -1;
   }
 
+  /* The name in a comparison that neither names a column nor stands in any row as it is. */
+  function unknownIn(word) {
+    const match = COMPARISON.exec(word);
+    if (match === null || columnOf(match[1]) >= 0 || haystacks.some((row) => row.includes(word))) return "";
+    return match[1];
+  }
+
   function test(word) {
     const match = COMPARISON.exec(word);
     const column = match === null ? -1 : columnOf(match[1]);
@@ -45,7 +52,10 @@
     const [, , sign, wanted] = match;
     const number = Number(wanted);
     if (wanted !== "" && !Number.isNaN(number)) {
-      return (place) => typeof rows[place][column] === "number" && COMPARE[sign](rows[place][column], number);
+      return (place) => {
+        const held = rows[place][column];
+        return typeof held === "number" ? COMPARE[sign](held, number) : sign === "!=";
+      };
     }
     return (place) => COMPARE[sign](texts[place][column].toLowerCase(), wanted);
   }
@@ -61,15 +71,22 @@
     return (sorting.down ? -difference : difference) || one - other;
   }
 
+  function counted(unknown) {
+    const all = rows.length.toLocaleString("en");
+    if (unknown.length > 0) return `no column ${unknown.join(", ")}`;
+    if (order.length === rows.length) return `${all} run${rows.length === 1 ? "" : "s"}`;
+    return `${order.length.toLocaleString("en")} of ${all} runs`;
+  }
+
   function arrange() {
-    const tests = input.value.toLowerCase().split(/\s+/).filter(Boolean).map(test);
+    const words = input.value.toLowerCase().split(/\s+/).filter((word) => word !== "" && word !== "and");
+    const tests = words.map(test);
     order = [];
     for (let place = 0; place < rows.length; place += 1) {
       if ((brushed === null || brushed.has(rows[place][0])) && tests.every((passes) => passes(place))) order.push(place);
     }
     if (sorting.column >= 0) order.sort(compare);
-    const all = rows.length.toLocaleString("en");
-    counter.value = order.length === rows.length ? `${all} run${rows.length === 1 ? "" : "s"}` : `${order.length.toLocaleString("en")} of ${all} runs`;
+    counter.value = counted(words.map(unknownIn).filter(Boolean));
     holder.scrollTop = 0;
     fill();
   }
