@@ -17,6 +17,7 @@ from orchestrator.cli.options import (
     selecting,
     variant_option,
 )
+from orchestrator.cli.output import check_folder, write_output
 from orchestrator.cli.show import count, document, say, waiting
 from orchestrator.plots.cells import Ask
 from orchestrator.plots.curves import plan_curves
@@ -26,7 +27,6 @@ from orchestrator.plots.figure import Figure
 from orchestrator.plots.style import COLUMN_MM
 from orchestrator.results.select import Selection
 from orchestrator.store.errors import InputError
-from orchestrator.store.files import write_atomic
 from orchestrator.tables.sample import take_sample
 from orchestrator.tables.study import Study
 from orchestrator.watchdog.look import site_of
@@ -86,7 +86,7 @@ def command(
         sample = take_sample(studies, select)
         figure = (plan_curves if ask.is_curve else plan_effect)(sample, ask)
         content = render(figure, output.suffix.lower(), width_mm=width_mm)
-    _write(output, content)
+    write_output(output, content)
     _tell(figure, output, as_json=as_json)
 
 
@@ -106,15 +106,7 @@ def _check_output(output: Path) -> None:
     """Refuse a file that cannot be written before any work is done."""
     if output.suffix.lower() not in FORMATS:
         raise InputError(f"-o {output}: the ending says the format; use one of {', '.join(FORMATS)}.")
-    if not output.parent.is_dir():
-        raise InputError(f"-o {output}: there is no folder {output.parent}. Make it, or write elsewhere.")
-
-
-def _write(output: Path, content: bytes) -> None:
-    try:
-        write_atomic(output, content, mode=0o666)
-    except OSError as error:
-        raise InputError(f"-o {output}: cannot be written ({error.strerror}). Write elsewhere.") from error
+    check_folder(output)
 
 
 def _tell(figure: Figure, output: Path, *, as_json: bool) -> None:

@@ -13,6 +13,7 @@ import click
 import msgspec
 
 from orchestrator.cli.options import Target, examples, json_option, on_grid, open_grid, selecting
+from orchestrator.cli.output import check_folder, write_output
 from orchestrator.cli.show import count, document, say, waiting
 from orchestrator.cluster.resources import Resources
 from orchestrator.launch.opened import OpenGrid
@@ -24,7 +25,6 @@ from orchestrator.report.page import make_page
 from orchestrator.report.scores import scores_of
 from orchestrator.results.select import Selection
 from orchestrator.store.errors import InputError
-from orchestrator.store.files import write_atomic
 from orchestrator.store.layout import AttemptPaths
 from orchestrator.store.records import Record, Records
 from orchestrator.tables.study import Study
@@ -59,7 +59,7 @@ def command(*, target: Target, selection: Selection, output: Path | None, as_jso
         content, now = take_content(opened, site, selection, options=_repeated(target))
     with waiting("drawing"):
         page = make_page(content, now).encode()
-    _write(place, page, own=output is None)
+    write_output(place, page, own=output is None)
     runs = len(content.study.pairs)
     if as_json:
         document("report", grid=content.study.grid, file=str(place), bytes=len(page), runs=runs)
@@ -154,14 +154,5 @@ def _place(grid: OpenGrid, output: Path | None) -> Path:
         return grid.paths.report
     if output.suffix.lower() not in (".html", ".htm"):
         raise InputError(f"-o {output}: a report is a page; let the name end in .html.")
-    if not output.parent.is_dir():
-        raise InputError(f"-o {output}: there is no folder {output.parent}. Make it, or write elsewhere.")
+    check_folder(output)
     return output
-
-
-def _write(place: Path, page: bytes, *, own: bool) -> None:
-    """Write the page; one in the user's own folder as the user's other files are."""
-    try:
-        write_atomic(place, page, durable=False, mode=0o600 if own else 0o666)
-    except OSError as error:
-        raise InputError(f"-o {place}: cannot be written ({error.strerror}). Write elsewhere.") from error

@@ -22,10 +22,9 @@ from orchestrator.cli.options import (
     selecting,
     variant_option,
 )
+from orchestrator.cli.output import check_folder, write_output
 from orchestrator.cli.show import count, document, say, table, terminal_width
 from orchestrator.results.select import Selection, check_where
-from orchestrator.store.errors import InputError
-from orchestrator.store.files import write_atomic
 from orchestrator.tables.figures import as_words
 from orchestrator.tables.question import Question, answer, check
 from orchestrator.tables.study import Study
@@ -102,7 +101,7 @@ def command(
     studies = _studies([Target(grid, runs, variant, profile) for grid in dict.fromkeys(grids)], selection)
     tables = answer(studies, question)
     if output is not None:
-        _write(output, write(tables, suffix))
+        write_output(output, write(tables, suffix))
     if as_json:
         document("summary", **as_document(tables.data))
         return
@@ -120,17 +119,9 @@ def _studies(targets: Sequence[Target], selection: Selection) -> list[Study]:
     return [take_study(grid, site, selection, may_be_empty=len(opened) > 1) for grid, site in zip(opened, sites, strict=True)]
 
 
-def _write(output: Path, content: bytes) -> None:
-    try:
-        write_atomic(output, content, mode=0o666)
-    except OSError as error:
-        raise InputError(f"-o {output}: cannot be written ({error.strerror}). Write elsewhere.") from error
-
-
 def _check_output(output: Path) -> str:
     """Return the suffix of the file to write; refuse one that cannot be written before any work is done."""
-    if not output.parent.is_dir():
-        raise InputError(f"-o {output}: there is no folder {output.parent}. Make it, or write elsewhere.")
+    check_folder(output)
     return check_suffix(output)
 
 
