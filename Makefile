@@ -8,7 +8,7 @@ BROWSER := tests/report/browser.py
 RUNS := .venv/.installed-runs
 TESTS := .venv/.installed-tests
 
-.PHONY: help demo test test-slow check lint unit journeys browser-packages slurm-packages slurm-up slurm-down faults soak bench clean
+.PHONY: help demo test test-slow check lint unit networks journeys browser-packages slurm-packages slurm-up slurm-down faults soak bench clean
 .DEFAULT_GOAL := help
 
 help:  ## list the targets
@@ -17,7 +17,7 @@ help:  ## list the targets
 demo: $(RUNS)  ## a small study from the grid file to the table, on this machine
 	@$(BIN)/python -m tests.demo
 
-test: browser-packages unit journeys slurm-packages  ## all tests but the slow ones, those on the real Slurm included
+test: browser-packages unit networks journeys slurm-packages  ## all tests but the slow ones, those on the real Slurm included
 	@echo "== tests on the Slurm test cluster"
 	@$(BIN)/pytest -m "slurm and not slow" -n 2 --dist loadscope
 
@@ -35,7 +35,7 @@ lint: $(TESTS)
 
 unit: $(TESTS)
 	@echo "== tests without a cluster"
-	@$(BIN)/pytest -m "not slurm and not slow and not journey" -n 2
+	@$(BIN)/pytest -m "not slurm and not slow and not journey and not network" -n 2
 
 journeys: $(TESTS)
 	@echo "== tests that drive the command line"
@@ -43,6 +43,10 @@ journeys: $(TESTS)
 
 browser-packages: $(TESTS)
 	@$(BIN)/python $(BROWSER) install || [ "$$CI" != true ]
+
+networks: $(TESTS)
+	@echo "== tests that compute with networks"
+	@$(BIN)/pytest -m "network and not slow" -n 2
 
 slurm-packages: $(TESTS)
 	@$(BIN)/python $(CLUSTER) install || [ "$$CI" != true ]

@@ -18,6 +18,8 @@ from orchestrator.store.errors import ClusterError, InputError
 from orchestrator.store.states import State
 from tests.boards.conftest import Study
 
+pytestmark = pytest.mark.journey
+
 
 class Server:
     """A running TensorBoard."""

@@ -22,6 +22,8 @@ from orchestrator.store.states import State
 from tests.cli.conftest import Project, poll
 from tests.live.conftest import WORDS
 
+pytestmark = pytest.mark.journey
+
 THREE = "config: {x: 1}\ngrid: {x: [1, 2, 3]}"
 Script = Callable[[Pilot[int]], Awaitable[None]]
 

@@ -20,7 +20,7 @@ from orchestrator.store.layout import GridPaths
 from tests.cli.conftest import poll
 from tests.messages.conftest import PASSWORD, Mailbox, Webhook, free_port
 
-pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning")
+pytestmark = [pytest.mark.filterwarnings("ignore::DeprecationWarning"), pytest.mark.journey]
 
 
 class Clock:

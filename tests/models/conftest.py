@@ -10,6 +10,9 @@ import pytest
 
 from tests.data.small_brains import make_brains
 
+QUICK = ("test_config", "test_model_config", "test_build", "test_quality")
+"""Modules that compute next to nothing."""
+
 
 @pytest.fixture(scope="session")
 def brains(tmp_path_factory: pytest.TempPathFactory) -> Path:
@@ -30,3 +33,10 @@ def config(brains: Path) -> dict[str, Any]:
             "seed": 7,
         }
     )
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Mark what computes with networks: too slow for every commit."""
+    for item in items:
+        if Path(__file__).parent in item.path.parents and item.path.stem not in QUICK:
+            item.add_marker("network")

@@ -18,6 +18,8 @@ from data.convert.files import written_whole
 from data.convert.jobs import Job, find_jobs, run_jobs
 from data.errors import BadInput
 
+pytestmark = pytest.mark.journey
+
 ROOT = Path(__file__).parents[3]
 
 
