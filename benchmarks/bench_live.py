@@ -20,13 +20,11 @@ import msgspec
 from benchmarks.figures import Figure, as_text, repeat
 from benchmarks.study import NAME, Study
 from orchestrator.cli.main import FEW_COLLECTIONS
-from orchestrator.cli.show import cell, minutes
-from orchestrator.cli.standing import age, head, inert, tail, words
+from orchestrator.cli.spoken import spoken
 from orchestrator.live.app import LiveView
 from orchestrator.live.listing import RowList
 from orchestrator.live.reading import GridReader
 from orchestrator.live.view import Wish, make_view
-from orchestrator.live.words import Words
 from orchestrator.store.events import Arrived, Started
 from orchestrator.store.layout import SubmissionPaths
 from orchestrator.worker.telemetry import Heartbeat
@@ -36,15 +34,7 @@ KEY_BAR_S = 0.1
 RUNNING = 200
 """Runs that compute; a grid seldom gets more at once."""
 KEYS = 60
-WORDS = Words(
-    head=lambda picture, width: inert(head(picture, width)),
-    why=lambda picture, width: inert(tail(picture, width)),
-    cell=cell,
-    minutes=minutes,
-    counts=words,
-    age=age,
-    user=lambda: "nobody",
-)
+WORDS = spoken()._replace(user=lambda: "nobody")
 
 
 def live() -> Iterator[Figure]:

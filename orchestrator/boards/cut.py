@@ -22,34 +22,54 @@ Curves = Mapping[tuple[str, str], tuple[int, int]]
 Limits = Mapping[tuple[str, str], int]
 """(folder, tag) → the first step at which a newer attempt reported it."""
 
+_SESSION = "_hparams_/"
+"""Begin of the tags that tell of a session's start and end; they stand at step 0 whatever the session does."""
+
 
 def find_limits(sources: Sequence[Source], read: Callable[[Source], Curves]) -> dict[str, Limits]:
     """Return path → limits of each event file that holds what a newer attempt superseded (pure but for `read`).
 
-    A newer attempt supersedes of a tag all that older ones reported from its own first step on.
+    A newer attempt supersedes of a tag all that older ones reported from its own first step on; one that began anew, all that
+    they reported. The rule is that of `metrics.merging`.
     """
-    attempts = sorted({source.attempt for source in sources}, reverse=True)
-    if len(attempts) < 2:
-        return {}
-    found: dict[str, Limits] = {}
-    limits: dict[tuple[str, str], int] = {}
+    attempts = sorted({source.attempt for source in sources})
+    held: dict[str, Curves] = {}
+    limits: dict[str, dict[tuple[str, str], int]] = {}
+    begun: Limits = {}
     for attempt in attempts:
-        held = {str(source.file): read(source) for source in sources if source.attempt == attempt}
-        found |= {file: dict(limits) for file, curves in held.items() if _reaches(curves, limits)}
-        limits = _lowered(limits, held.values())
-    return found
+        newer = {str(source.file): read(source) for source in sources if source.attempt == attempt}
+        firsts = _first_steps(newer.values())
+        if _begins_anew(begun, firsts):
+            limits = {file: {place: first for place, (first, _) in curves.items()} for file, curves in held.items()}
+            begun = firsts
+        else:
+            limits = {file: _lowest(older, firsts) for file, older in limits.items()}
+            begun = _lowest(begun, firsts)
+        held |= newer
+        limits |= {file: {} for file in newer}
+    return {file: limits[file] for file, curves in held.items() if _reaches(curves, limits[file])}
+
+
+def _begins_anew(begun: Limits, firsts: Limits) -> bool:
+    """Tell whether an attempt begins no later than the older ones in every metric that both report."""
+    both = [place for place in begun.keys() & firsts.keys() if not place[1].startswith(_SESSION)]
+    return bool(both) and all(firsts[place] <= begun[place] for place in both)
+
+
+def _lowest(one: Limits, other: Limits) -> dict[tuple[str, str], int]:
+    return {place: min(limits[place] for limits in (one, other) if place in limits) for place in one.keys() | other.keys()}
 
 
 def _reaches(curves: Curves, limits: Limits) -> bool:
     return any(place in limits and last >= limits[place] for place, (_, last) in curves.items())
 
 
-def _lowered(limits: Limits, held: Iterable[Curves]) -> dict[tuple[str, str], int]:
-    lowered = dict(limits)
+def _first_steps(held: Iterable[Curves]) -> Limits:
+    """Return the first step of each tag in some files."""
+    steps: dict[tuple[str, str], int] = {}
     for curves in held:
-        for place, (first, _) in curves.items():
-            lowered[place] = min(first, lowered.get(place, first))
-    return lowered
+        steps = _lowest(steps, {place: first for place, (first, _) in curves.items()})
+    return steps
 
 
 def read_curves(source: Source) -> Curves:

@@ -125,6 +125,12 @@ def _bundle(name: str, keys: Sequence[str], make: Callable[..., Any], options: S
     return decorate
 
 
+def several(_context: click.Context, _option: click.Parameter, given: str | Sequence[str]) -> tuple[str, ...]:
+    """Return the words of an option that takes several with commas between them, and may be repeatable too."""
+    texts = (given,) if isinstance(given, str) else given
+    return tuple(word.strip() for text in texts for word in text.split(",") if word.strip())
+
+
 def examples(text: str) -> str:
     """Return the epilog of a verb's help."""
     return "\b\nExamples:\n" + "\n".join(f"  {line}" for line in text.strip().splitlines())

@@ -11,14 +11,15 @@ from orchestrator.cli.options import (
     Target,
     examples,
     json_option,
-    open_grid,
     profile_option,
     runs_option,
     selecting,
+    several,
     variant_option,
 )
 from orchestrator.cli.output import check_folder, write_output
 from orchestrator.cli.show import count, document, say, waiting
+from orchestrator.cli.studies import take_studies
 from orchestrator.plots.cells import Ask
 from orchestrator.plots.curves import plan_curves
 from orchestrator.plots.draw import FORMATS, render
@@ -28,9 +29,6 @@ from orchestrator.plots.style import COLUMN_MM
 from orchestrator.results.select import Selection
 from orchestrator.store.errors import InputError
 from orchestrator.tables.sample import take_sample
-from orchestrator.tables.study import Study
-from orchestrator.watchdog.look import site_of
-from orchestrator.watchdog.study import take_study
 
 _EXAMPLES = examples(
     """
@@ -41,11 +39,6 @@ mrsweep plot quickstart --x mask.acceleration --y val/ssim --hue mask.kind --bas
 )
 
 
-def _words(_context: click.Context, _option: click.Parameter, text: str) -> tuple[str, ...]:
-    """Return the words of an option that takes several, with commas between them."""
-    return tuple(word.strip() for word in text.split(",") if word.strip())
-
-
 @click.command("plot", epilog=_EXAMPLES)
 @click.argument("grids", metavar="GRID...", nargs=-1, required=True)
 @runs_option
@@ -54,8 +47,8 @@ def _words(_context: click.Context, _option: click.Parameter, text: str) -> tupl
 @selecting
 @click.option("--x", required=True, metavar="KEY", help="Key on the horizontal axis; step: learning curves.")
 @click.option("--y", required=True, metavar="METRIC", help="Metric on the vertical axis.")
-@click.option("--hue", default="", metavar="KEY,…", callback=_words, help="A line for each value of these keys.")
-@click.option("--over", default="", metavar="KEY,…", callback=_words, help="Keys to average over; without it the seeds alone.")
+@click.option("--hue", default="", metavar="KEY,…", callback=several, help="A line for each value of these keys.")
+@click.option("--over", default="", metavar="KEY,…", callback=several, help="Keys to average over; without it the seeds alone.")
 @click.option("--select", default="", metavar="METRIC", help="Take each run at its best step of METRIC; max:NAME or min:NAME.")
 @click.option("--baseline", default="", metavar="EXPR", help="Runs to draw as a dashed line: 'model.kind=stl'.")
 @click.option(
@@ -81,8 +74,7 @@ def command(
     ask = _ask(asked)
     _check_output(output)
     with waiting("reading what the runs reported"):
-        names = tuple(dict.fromkeys(grids))
-        studies = [_study(Target(grid, runs, variant, profile), selection, may_be_empty=len(names) > 1) for grid in names]
+        studies = take_studies([Target(grid, runs, variant, profile) for grid in dict.fromkeys(grids)], selection)
         sample = take_sample(studies, select)
         figure = (plan_curves if ask.is_curve else plan_effect)(sample, ask)
         content = render(figure, output.suffix.lower(), width_mm=width_mm)
@@ -95,11 +87,6 @@ def _ask(asked: dict[str, object]) -> Ask:
     if ask.is_curve or ask.x:
         return ask
     raise click.UsageError("--x is empty. Name a key of the config, or write step.")
-
-
-def _study(target: Target, selection: Selection, *, may_be_empty: bool) -> Study:
-    opened = open_grid(target.grid, target.runs, variant=target.variant)
-    return take_study(opened, site_of(opened, target.profile, reading=True), selection, may_be_empty=may_be_empty)
 
 
 def _check_output(output: Path) -> None:

@@ -14,9 +14,10 @@ import click
 import msgspec
 
 from orchestrator.cli.labels import COLUMNS, SHRINK, list_runs
-from orchestrator.cli.options import examples, json_option, open_grid, profile_option, runs_option, selecting, user, variant_option
+from orchestrator.cli.options import examples, json_option, open_grid, profile_option, runs_option, selecting, variant_option
 from orchestrator.cli.show import advise as advised
-from orchestrator.cli.show import arrange, cell, document, make_table, minutes, pass_over, say, table, terminal_width
+from orchestrator.cli.show import arrange, document, make_table, pass_over, say, table, terminal_width
+from orchestrator.cli.spoken import spoken
 from orchestrator.cli.standing import advice_lines, age, below, head, inert, tail, words
 from orchestrator.cluster.choose import spent_calls
 from orchestrator.launch.opened import OpenGrid, known_grids
@@ -84,6 +85,10 @@ def command(
     """Show how a grid stands, or all grids. Asks the scheduler once and writes nothing."""
     if live and as_json:
         raise click.UsageError("--watch refreshes a table; leave out --json.")
+    if live and advising:
+        raise click.UsageError("--advise is said once; leave out --watch.")
+    if gpu_gb is not None and not advising:
+        raise click.UsageError("--gpu-gb goes with --advise.")
     if grid is None:
         if advising or selection != Selection() or (live and not _is_screen()):
             raise click.UsageError("GRID is missing: --advise, what selects runs, and --watch without a terminal are about one grid.")
@@ -93,7 +98,7 @@ def command(
             _all_grids(runs, as_json=as_json)
         return
     opened = open_grid(grid, runs, variant=variant)
-    if live and not advising and _is_screen():
+    if live and _is_screen():
         _live_view(runs, opened, selection, profile)
         return
     site = site_of(opened, profile, reading=True)
@@ -162,19 +167,9 @@ def _live_view(runs: Path, opened: OpenGrid | None, selection: Selection, profil
     from orchestrator.live.app import INTERRUPTED, LiveView
     from orchestrator.live.filters import Filter
     from orchestrator.live.reading import GridReader
-    from orchestrator.live.words import Words
 
-    spoken = Words(
-        head=lambda picture, width: inert(head(picture, width)),
-        why=lambda picture, width: inert(tail(picture, width)),
-        cell=cell,
-        minutes=minutes,
-        counts=words,
-        age=age,
-        user=user,
-    )
     reader = None if opened is None else GridReader(opened.paths, profile=profile)
-    view = LiveView(runs, spoken, reader=reader, profile=profile, wanted=Filter(selection))
+    view = LiveView(runs, spoken(), reader=reader, profile=profile, wanted=Filter(selection))
     if view.run() == INTERRUPTED:
         raise click.Abort
     if view.return_code:

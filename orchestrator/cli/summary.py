@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import textwrap
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -16,22 +16,20 @@ from orchestrator.cli.options import (
     Target,
     examples,
     json_option,
-    open_grid,
     profile_option,
     runs_option,
     selecting,
+    several,
     variant_option,
 )
 from orchestrator.cli.output import check_folder, write_output
 from orchestrator.cli.show import count, document, say, table, terminal_width
-from orchestrator.results.select import Selection, check_where
+from orchestrator.cli.studies import take_studies
+from orchestrator.results.select import Selection
 from orchestrator.tables.figures import as_words
 from orchestrator.tables.question import Question, answer, check
-from orchestrator.tables.study import Study
 from orchestrator.tables.table import Table
 from orchestrator.tables.writers import as_document, check_suffix, write
-from orchestrator.watchdog.look import site_of
-from orchestrator.watchdog.study import take_study
 
 ROWS = 100
 """Rows that are printed; a file has them all."""
@@ -51,13 +49,8 @@ mrsweep summary quickstart --long -o curves.parquet
 )
 
 
-def _words(_context: click.Context, _option: click.Parameter, given: Sequence[str]) -> tuple[str, ...]:
-    """Return the words of an option that is repeatable, or takes several with commas between them."""
-    return tuple(word.strip() for text in given for word in text.split(",") if word.strip())
-
-
 def _listing(name: str, field: str, what: str, metavar: str = "KEY,…") -> Callable[[Any], Any]:
-    return click.option(name, field, multiple=True, callback=_words, metavar=metavar, help=what)
+    return click.option(name, field, multiple=True, callback=several, metavar=metavar, help=what)
 
 
 @click.command("summary", epilog=_EXAMPLES)
@@ -98,7 +91,7 @@ def command(
     question = Question(**asked)
     check(question)
     suffix = _check_output(output) if output else ""
-    studies = _studies([Target(grid, runs, variant, profile) for grid in dict.fromkeys(grids)], selection)
+    studies = take_studies([Target(grid, runs, variant, profile) for grid in dict.fromkeys(grids)], selection)
     tables = answer(studies, question)
     if output is not None:
         write_output(output, write(tables, suffix))
@@ -108,15 +101,6 @@ def command(
     if output is None:
         _print(tables.page)
     _tell(tables.data, output)
-
-
-def _studies(targets: Sequence[Target], selection: Selection) -> list[Study]:
-    """Return the selected runs of each grid; refuse an expression that selects none of any."""
-    opened = [open_grid(target.grid, target.runs, variant=target.variant) for target in targets]
-    if len(opened) > 1:
-        check_where({run_id: manifest for grid in opened for run_id, manifest in grid.manifests.items()}, selection.where)
-    sites = [site_of(grid, target.profile, reading=True) for grid, target in zip(opened, targets, strict=True)]
-    return [take_study(grid, site, selection, may_be_empty=len(opened) > 1) for grid, site in zip(opened, sites, strict=True)]
 
 
 def _check_output(output: Path) -> str:

@@ -15,7 +15,7 @@ from orchestrator.report.axes import Axis, label
 from orchestrator.report.colours import strokes
 from orchestrator.report.effects import Effect
 from orchestrator.report.markup import Section, count, paragraph, text
-from orchestrator.report.thinning import MOST_STEPS, at_steps, common_steps
+from orchestrator.report.thinning import MOST_STEPS, at_steps, common_steps, up_to_steps
 from orchestrator.results.select import short_names
 from orchestrator.store.states import State
 from orchestrator.tables.statistics import margin
@@ -135,28 +135,31 @@ def _all_finite(curve: Curve) -> bool:
 
 def _lines(curves: Mapping[str, Curve], labels: Mapping[str, str], axis: Axis | None) -> tuple[tuple[Line, ...], bool]:
     """Return the lines, and whether long curves were thinned for them."""
+    import numpy as np
+
     most = max((len(curve.steps) for curve in curves.values()), default=0)
     if len(curves) <= MOST_LINES:
         lines = tuple(_single(labels[run], curve) for run, curve in curves.items())
         return lines, most > MOST_STEPS
-    steps = common_steps(list(curves.values()))
+    steps, is_thinned = common_steps(list(curves.values()))
+    sampled = up_to_steps if is_thinned else at_steps
     groups: dict[int, list[Curve]] = {}
     for run, curve in curves.items():
         groups.setdefault(axis.level_of[run] if axis is not None else 0, []).append(curve)
     names = [f"{axis.name}={level}" for level in axis.levels] if axis is not None else ["all runs"]
-    return tuple(group_line(names[place], groups[place], steps) for place in sorted(groups)), len(steps) == MOST_STEPS
+    rows = {place: np.stack([sampled(curve, steps) for curve in group]) for place, group in groups.items()}
+    return tuple(group_line(names[place], rows[place], steps) for place in sorted(rows)), is_thinned
 
 
 def _single(name: str, curve: Curve) -> Line:
-    steps = common_steps([curve])
+    steps, _ = common_steps([curve])  # some of its own, thinned or not
     return Line(label=name, steps=steps, mean=at_steps(curve, steps))
 
 
-def group_line(name: str, curves: Sequence[Curve], steps: npt.NDArray[np.float64]) -> Line:
-    """Return mean and confidence interval of some curves at common steps; at each step of the runs that report a finite number there."""
+def group_line(name: str, values: npt.NDArray[np.float64], steps: npt.NDArray[np.float64]) -> Line:
+    """Return mean and confidence interval of curves at common steps, (run, step); at each of the runs with a finite number there."""
     import numpy as np
 
-    values = np.stack([at_steps(curve, steps) for curve in curves])
     known = np.isfinite(values)
     runs = known.sum(axis=0)
     filled = np.where(known, values, 0.0)
@@ -165,7 +168,7 @@ def group_line(name: str, curves: Sequence[Curve], steps: npt.NDArray[np.float64
     half = np.sqrt(squares / np.maximum(runs - 1, 1)) * np.array([margin(1.0, n) if n > 1 else 0.0 for n in runs.tolist()])
     seen = runs > 0
     low, high = (mean - half)[seen], (mean + half)[seen]
-    return Line(label=name, steps=steps[seen], mean=mean[seen], low=low, high=high, runs=runs[seen], most=len(curves))
+    return Line(label=name, steps=steps[seen], mean=mean[seen], low=low, high=high, runs=runs[seen], most=len(values))
 
 
 def curves_section(study: Study, axes: Sequence[Axis], effects: Sequence[Effect]) -> Section:

@@ -59,6 +59,28 @@ def test_attempt_that_goes_on_where_the_older_one_ended_is_linked_as_it_is(study
     assert [step for step, _ in study.seen()["seed=1-01ababab"]["loss"]] == list(range(6))
 
 
+def test_attempt_that_began_anew_leaves_nothing_of_the_older_ones(study: Study) -> None:
+    run = study.run(seed=1, attempts=3)
+    for number, tags in ((1, ("loss", "early")), (2, ("loss", "_hparams_/session_start_info")), (3, ("loss",))):
+        for tag in tags:
+            study.events(run, range(9 - number) if number < 3 else range(2, 4), number=number, tag=tag)
+    study.build()
+    seen = study.seen()["seed=1-01ababab"]
+    assert "early" not in seen  # the first attempt alone reported it, and the second started from nothing
+    assert seen["loss"] == [(0, 0.2), (1, 1.2), (2, 2.3), (3, 3.3)]
+
+
+def test_session_marks_at_step_zero_make_no_new_beginning(study: Study) -> None:
+    run = study.run(seed=1, attempts=2)
+    for number, steps in ((1, range(4)), (2, range(4, 6))):
+        study.events(run, steps, number=number)
+        study.events(run, [0], number=number, tag="_hparams_/session_start_info")
+    study.events(run, range(4), tag="early")
+    study.build()
+    seen = study.seen()["seed=1-01ababab"]
+    assert [step for step, _ in seen["loss"]] == list(range(6)) and [step for step, _ in seen["early"]] == list(range(4))
+
+
 def test_metrics_on_axes_of_their_own_are_cut_each_at_its_own_step(study: Study) -> None:
     run = study.run(seed=1, attempts=2)
     for number, epochs, iterations in ((1, range(3), range(0, 300, 100)), (2, range(2, 4), range(200, 400, 100))):

@@ -21,6 +21,13 @@ from tests.boards.conftest import Study
 pytestmark = pytest.mark.journey
 
 
+def port_of_its_own() -> int:
+    """Return a port that no other test takes meanwhile, as the first free one from 6006 might be."""
+    with socket.socket() as attempt:
+        attempt.bind((HOST, 0))
+        return int(attempt.getsockname()[1])
+
+
 class Server:
     """A running TensorBoard."""
 
@@ -53,7 +60,7 @@ def server(request: pytest.FixtureRequest, resumed: Study, monkeypatch: pytest.M
         return [*command_of(folder, port, title), f"--load_fast={request.param}"]
 
     monkeypatch.setattr("orchestrator.boards.serve.command_of", with_reader)
-    port = choose_port(None, is_free)
+    port = port_of_its_own()
     with serving(resumed.paths.boards, port, "g"):
         server = Server(port)
         wait_for(lambda: len(server.ask("data/runs")) == 3)
@@ -96,7 +103,7 @@ def test_hparams_page_lists_keys_states_and_final_metrics(server: Server) -> Non
 
 
 def test_tensorboard_listens_on_this_machine_alone_and_ends_with_the_block(resumed: Study) -> None:
-    port = choose_port(None, is_free)
+    port = port_of_its_own()
     with serving(resumed.paths.boards, port, "g") as process:
         tree = [psutil.Process(process.pid), *psutil.Process(process.pid).children(recursive=True)]
         listening = {at.laddr for one in tree for at in one.net_connections("inet") if at.status == psutil.CONN_LISTEN}
@@ -108,13 +115,13 @@ def test_tensorboard_listens_on_this_machine_alone_and_ends_with_the_block(resum
 def test_folder_named_tensorboard_in_the_working_folder_is_not_imported(resumed: Study, monkeypatch: pytest.MonkeyPatch) -> None:
     (resumed.paths.dir / "tensorboard.py").write_text("raise SystemExit('the wrong one')")
     monkeypatch.chdir(resumed.paths.dir)
-    with serving(resumed.paths.boards, choose_port(None, is_free), "g") as process:
+    with serving(resumed.paths.boards, port_of_its_own(), "g") as process:
         assert process.poll() is None
 
 
 def test_view_shows_the_chosen_runs_only(resumed: Study) -> None:
     with view_of(resumed.paths.boards, ["blocks=VVV,seed=1-02ababab"]) as folder:
-        port = choose_port(None, is_free)
+        port = port_of_its_own()
         with serving(folder, port, "g"):
             wait_for(lambda: Server(port).ask("data/runs") == ["blocks=VVV,seed=1-02ababab"])
     assert not folder.exists()

@@ -415,6 +415,9 @@ def test_a_full_disk_is_told_with_the_way_out(project: Project) -> None:
     assert_refused(Done(done.returncode, "", done.stderr), 1, ["No space left on device", "Free some space", "quota"])
 
 
-@pytest.mark.parametrize("arguments", [("--watch",), ("--advise",), ("--state", "failed"), ("g", "--watch", "--json")])
+@pytest.mark.parametrize(
+    "arguments",
+    [("--watch",), ("--advise",), ("--state", "failed"), ("g", "--watch", "--json"), ("g", "--watch", "--advise"), ("g", "--gpu-gb", "24")],
+)
 def test_status_refuses_what_it_would_not_heed(project: Project, arguments: tuple[str, ...]) -> None:
     assert project.run("status", *arguments).code == 2

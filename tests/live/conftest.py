@@ -6,23 +6,13 @@ from collections.abc import Callable, Iterator
 
 import pytest
 
-from orchestrator.cli.show import cell, minutes
-from orchestrator.cli.standing import age, head, inert, tail, words
-from orchestrator.live.words import Words
+from orchestrator.cli.spoken import spoken
 from tests.cli.conftest import Project, project
 from tests.live.terminal import Screen
 
 __all__ = ["project"]
 
-WORDS = Words(
-    head=lambda picture, width: inert(head(picture, width)),
-    why=lambda picture, width: inert(tail(picture, width)),
-    cell=cell,
-    minutes=minutes,
-    counts=words,
-    age=age,
-    user=lambda: "anna",
-)
+WORDS = spoken()._replace(user=lambda: "anna")
 
 
 @pytest.fixture

@@ -23,7 +23,7 @@ from orchestrator.report.curves import (
 )
 from orchestrator.report.effects import effects_of
 from orchestrator.report.scores import scores_of
-from orchestrator.report.thinning import MOST_STEPS, at_steps, common_steps, evenly
+from orchestrator.report.thinning import MOST_STEPS, at_steps, common_steps, evenly, up_to_steps
 from orchestrator.store.states import State
 from orchestrator.tables.study import Study
 from tests.report.made import curve, manifests, run_id, study
@@ -36,20 +36,25 @@ def test_even_picks_keep_both_ends(many: int, most: int, expected: list[int]) ->
     assert evenly(range(many), most) == expected
 
 
-def test_curve_at_other_steps_is_its_last_report_and_nothing_outside() -> None:
-    values = at_steps(curve([10, 30, 50], [1, 3, 5]), np.array([0.0, 1, 2, 3, 4, 5, 6]))
+def test_curve_at_thinned_steps_is_its_last_report_and_nothing_outside() -> None:
+    values = up_to_steps(curve([10, 30, 50], [1, 3, 5]), np.array([0.0, 1, 2, 3, 4, 5, 6]))
     np.testing.assert_array_equal(values, [NAN, 10, 10, 30, 30, 50, NAN])
 
 
+def test_curve_at_steps_of_others_is_what_it_reported_there_and_nothing_else() -> None:
+    values = at_steps(curve([10, 30, 50], [1, 3, 5]), np.array([0.0, 1, 2, 3, 4, 5, 6]))
+    np.testing.assert_array_equal(values, [NAN, 10, NAN, 30, NAN, 50, NAN])
+
+
 def test_long_curves_are_drawn_at_some_of_their_steps_the_ends_among_them() -> None:
-    steps = common_steps([curve(range(1000)), curve(range(500))])
-    assert (len(steps), steps[0], steps[-1]) == (MOST_STEPS, 1, 1000)
-    assert list(common_steps([curve([1, 2]), curve([1], [7])])) == [1, 2, 7]
+    steps, is_thinned = common_steps([curve(range(1000)), curve(range(500))])
+    assert (len(steps), steps[0], steps[-1], is_thinned) == (MOST_STEPS, 1, 1000, True)
+    every, is_thinned = common_steps([curve([1, 2]), curve([1], [7])])
+    assert (every.tolist(), is_thinned) == ([1, 2, 7], False)
 
 
 def test_group_is_mean_and_interval_of_the_runs_that_report_a_number() -> None:
-    steps = np.array([1.0, 2, 3])
-    line = group_line("a", [curve([1, 2, 3]), curve([3, NAN]), curve([5, 6, float("inf")])], steps)
+    line = group_line("a", np.array([[1.0, 2, 3], [3, NAN, NAN], [5, 6, float("inf")]]), np.array([1.0, 2, 3]))
     np.testing.assert_allclose(line.mean, [3, 4, 3])
     np.testing.assert_array_equal(line.runs, [3, 2, 1])
     halves = [stats.sem(values) * stats.t.ppf(0.975, len(values) - 1) for values in ([1, 3, 5], [2, 6])]
@@ -58,7 +63,7 @@ def test_group_is_mean_and_interval_of_the_runs_that_report_a_number() -> None:
 
 
 def test_step_without_any_number_is_not_drawn() -> None:
-    line = group_line("a", [curve([1, NAN, 3]), curve([1, NAN, 5])], np.array([1.0, 2, 3]))
+    line = group_line("a", np.array([[1.0, NAN, 3], [1, NAN, 5]]), np.array([1.0, 2, 3]))
     assert list(line.steps) == [1, 3]
 
 
@@ -84,6 +89,13 @@ def test_objective_stands_first_and_single_reports_are_no_curve() -> None:
     assert metrics_with_curves(flat, "loss") == ["loss", "b", "a"]
     several = {run_id(1): {name: curve([1, 2]) for name in ("lr", "train/loss", "val/psnr", "val/ssim")}}
     assert metrics_with_curves(several, "val/ssim") == ["val/ssim", "val/psnr", "lr", "train/loss"]
+
+
+def test_runs_that_report_at_steps_of_their_own_are_averaged_where_they_reported() -> None:
+    curves = {run_id(place): curve([1.0, 3.0], [1, 3]) if place % 2 else curve([2.0], [2]) for place in range(MOST_LINES + 1)}
+    (line,) = drawing("loss", curves, dict.fromkeys(curves, ""), None, set(curves)).lines
+    odd = (MOST_LINES + 1) // 2
+    assert (line.mean.tolist(), line.runs.tolist()) == ([1, 2, 3], [odd, MOST_LINES + 1 - odd, odd])
 
 
 def test_figures_name_what_is_thinned_and_left_out() -> None:
@@ -122,7 +134,7 @@ def test_means_are_of_completed_runs_and_the_others_are_counted() -> None:
 def test_line_is_dashed_where_fewer_runs_stand_behind_it() -> None:
     body = told_of(ended_early(State.COMPLETED))
     assert "A line is dashed where fewer runs stand behind it than its group has" in body
-    line = group_line("a", [curve([1, 2, 3, 4]), curve([1, NAN, 3, 4]), curve([1, 2, 3])], np.array([1.0, 2, 3, 4]))
+    line = group_line("a", np.array([[1.0, 2, 3, 4], [1, NAN, 3, 4], [1, 2, 3, NAN]]), np.array([1.0, 2, 3, 4]))
     assert (line.most, line.runs.tolist(), line.is_thin) == (3, [3, 2, 3, 2], True)
     pieces = pieces_of(line)
     np.testing.assert_array_equal(pieces["full"], [1, NAN, 3, NAN])

@@ -54,7 +54,7 @@ grid: {seed: {range: [0, 30]}, size: [1, 2]}
 resources: {gpus: 0, mem_gb: {by: size, 1: 0.1, 2: 0.2}, time_min: 5, max_parallel: 8}
 """
 
-TIMES = {"commit", "runtime_s", "spent_s", "peak_mem_gb", "peak_gpu_gb", "node", "job_id"}
+TIMES = {"commit", "seconds", "runtime_s", "spent_s", "peak_mem_gb", "peak_gpu_gb", "node", "job_id"}
 """Columns of the summary that differ from one computation to the next."""
 
 
