@@ -1,4 +1,4 @@
-"""A study of 10,000 runs on disk, laid down by the real launch, with Slurm's commands replaced by recorded answers."""
+"""A study of many runs on disk, laid down by the real launch, with Slurm's commands replaced by recorded answers."""
 
 from __future__ import annotations
 
@@ -29,15 +29,15 @@ OUTCOME: dict[str, Any] = {"metrics": METRICS, "best": 0.912345, "best_step": 40
 
 
 class Study:
-    """A project with one grid. `cluster`: use the real Slurm that SLURM_CONF names, not the recorded one."""
+    """A project with one grid of `runs`. `cluster`: use the real Slurm that SLURM_CONF names, not the recorded one."""
 
-    def __init__(self, folder: Path, *, cluster: bool = False) -> None:
+    def __init__(self, folder: Path, *, runs: int = RUNS, cluster: bool = False) -> None:
         folder.mkdir()
         self.folder = folder
         self.paths = GridPaths(folder / "runs" / NAME)
         self.environment = plain_environment()
         (folder / "bench_schema.py").write_text(SCHEMA + "\ndef run(config, run): return {}\n")
-        grid = GRID.format(seeds=RUNS // PRODUCT_OF_THE_OTHERS).replace("mem_gb: {by: data.kind, brain: 64, knee: 32}", "mem_gb: 1")
+        grid = GRID.format(seeds=runs // PRODUCT_OF_THE_OTHERS).replace("mem_gb: {by: data.kind, brain: 64, knee: 32}", "mem_gb: 1")
         (folder / "grid.yaml").write_text(f"{grid.strip()}\npreload: []\nmetrics: {{objective: val/ssim, mode: max}}\n")
         if not cluster:
             self.environment["PATH"] = f"{self._stand_ins()}:{os.environ['PATH']}"

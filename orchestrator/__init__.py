@@ -6,9 +6,9 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from orchestrator.api import Grid, open
+    from orchestrator.api import Grid, Grids, open
 
-__all__ = ["Grid", "open"]
+__all__ = ["Grid", "Grids", "open"]
 
 
 def __getattr__(name: str) -> Any:

@@ -5,8 +5,9 @@ from __future__ import annotations
 import click
 
 from orchestrator.cli.options import Manner, Target, acting, examples, on_grid, selecting, user
-from orchestrator.cli.show import UNTOUCHED, confirm, count, document, say
-from orchestrator.results.select import Selection, select
+from orchestrator.cli.show import UNTOUCHED, confirm, document, say
+from orchestrator.results.counting import count
+from orchestrator.results.select import Selection, check_where, select
 from orchestrator.watchdog.asked import cancel_runs
 from orchestrator.watchdog.look import look
 from orchestrator.watchdog.watch import record
@@ -29,6 +30,7 @@ def command(*, target: Target, selection: Selection, manner: Manner) -> None:
     What a run computed since its last checkpoint is lost; requeue goes on from there.
     """
     opened, site = target.open()
+    check_where(opened.manifests, selection.where)
     seen = look(opened, site) if manner.dry_run else record(opened, site)
     chosen = [found for _, found in select(opened.manifests, seen.records, selection) if not found.is_final]
     if not manner.as_json:

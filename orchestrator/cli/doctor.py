@@ -13,13 +13,14 @@ import msgspec
 
 from orchestrator.cli.main import one_line
 from orchestrator.cli.options import examples, json_option, profile_option, runs_option
-from orchestrator.cli.show import count, document, say, terminal_width, warn
+from orchestrator.cli.show import document, say, terminal_width, warn
 from orchestrator.cluster.runs_folder import folder_facts
 from orchestrator.cluster.scheduler import Fact, Verdict
 from orchestrator.doctor.check import probe
 from orchestrator.messages.addresses import read_targets
 from orchestrator.messages.delivery import check_installed, send
 from orchestrator.messages.post import Request
+from orchestrator.results.counting import count
 from orchestrator.store.errors import ClusterError, InputError
 from orchestrator.store.layout import GridPaths
 from orchestrator.watchdog.look import Site, open_site

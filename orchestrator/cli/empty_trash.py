@@ -9,10 +9,11 @@ from click.exceptions import Exit
 
 from orchestrator.cli.event_trees import readable
 from orchestrator.cli.options import Manner, Target
-from orchestrator.cli.show import UNTOUCHED, confirm, count, document, say, table, warn
+from orchestrator.cli.show import UNTOUCHED, confirm, document, say, table, warn
 from orchestrator.launch.opened import OpenGrid
 from orchestrator.pruning.emptying import Emptying, empty, plan_emptying
 from orchestrator.pruning.sizes import Size, told_bytes
+from orchestrator.results.counting import count
 from orchestrator.store.ledger import take_pen
 
 SHOWN = 20

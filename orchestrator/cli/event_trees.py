@@ -10,11 +10,12 @@ from shlex import quote
 from click.exceptions import Exit
 
 from orchestrator.cli.options import Manner, user
-from orchestrator.cli.show import UNTOUCHED, confirm, count, document, say, table, waiting, warn
+from orchestrator.cli.show import UNTOUCHED, confirm, document, say, table, waiting, warn
 from orchestrator.pruning.event_files import Content
 from orchestrator.pruning.event_trees import MARK, EventFile, TreePlan, clean_tree, cleaned, plan_tree, restore_tree
 from orchestrator.pruning.sizes import told_bytes
 from orchestrator.pruning.trash import Item, written
+from orchestrator.results.counting import count
 
 KEEP = ("complete", "largest")
 """complete: the run with the last step, and of equal ones the most scalars · largest: the largest file, whatever it holds."""

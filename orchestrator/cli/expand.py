@@ -7,11 +7,12 @@ from pathlib import Path
 import click
 
 from orchestrator.cli.options import dry_run_option, examples, json_option, runs_option, set_option, variant_option
-from orchestrator.cli.show import count, document, say, table, waiting
+from orchestrator.cli.show import document, say, table, waiting
 from orchestrator.grid.spec import read_spec
 from orchestrator.launch.apply import Draft, make_draft
 from orchestrator.launch.plan import tell_waiting
 from orchestrator.results.cost import limit_of
+from orchestrator.results.counting import count
 from orchestrator.results.select import varying_keys
 from orchestrator.watchdog.proposal import expand_only
 

@@ -7,9 +7,8 @@ from functools import partial
 from typing import NamedTuple
 
 from orchestrator.cli.show import arrange, cell, minutes
-from orchestrator.results.abbreviations import short_values
+from orchestrator.results.abbreviations import last_words, short_names, short_values, told_short
 from orchestrator.results.overview import Line
-from orchestrator.results.select import short_names
 from orchestrator.store.states import State
 
 COLUMNS = ["id", "state", "try", "step", "objective", "time", "run", "note", "node"]
@@ -21,10 +20,10 @@ Label = Callable[[Line], str]
 
 
 class Listing(NamedTuple):
-    """The rows of a table, and what all of them share and none of them says."""
+    """The rows of a table, and what has to be said beneath: what all of them share, and what is written short."""
 
     rows: list[list[object]]
-    shared: str = ""
+    notes: tuple[str, ...] = ()
 
 
 def list_runs(lines: Sequence[Line], width: int) -> Listing:
@@ -36,19 +35,19 @@ def list_runs(lines: Sequence[Line], width: int) -> Listing:
 
 
 def _writings(lines: Sequence[Line]) -> Iterator[Listing]:
-    """Yield the rows from full to short: names are shortened before values, and values are worth more than node and note."""
+    """Yield the rows from full to short: names are shortened before values, and both are worth more than the node."""
     yield Listing(_rows(lines, lambda line: line.label))
-    names = short_names({key: None for line in lines for key in line.varying})
-    short = partial(_label, names=names, values={})
-    yield Listing(_rows(lines, short))
-    yield Listing(_rows(lines, short, without=(NODE,)))
+    yield Listing(_rows(lines, lambda line: line.label, without=(NODE,)))
     shared = _shared(lines)
-    told = ", ".join(f"{key}={value}" for key, value in shared.items())
-    varying = {key: name for key, name in names.items() if key not in shared}
-    yield Listing(_rows(lines, partial(_label, names=varying, values={}), without=(NODE,)), told)
-    brief = partial(_label, names=varying, values={key: short_values(line.varying.get(key) for line in lines) for key in varying})
-    yield Listing(_rows(lines, brief, without=(NODE,)), told)
-    yield Listing(_rows(lines, brief, without=(NODE, NOTE)), told)
+    told = (f"in each of these rows: {', '.join(f'{key}={value}' for key, value in shared.items())}",) if shared else ()
+    keys = list(dict.fromkeys(key for line in lines for key in line.varying if key not in shared))
+    yield Listing(_rows(lines, partial(_label, names=last_words(keys), values={}), without=(NODE,)), told)
+    names = short_names(keys)
+    legend = (*told, *([f"short: {means}"] if (means := told_short(names)) else []))
+    yield Listing(_rows(lines, partial(_label, names=names, values={}), without=(NODE,)), legend)
+    brief = partial(_label, names=names, values={key: short_values(line.varying.get(key) for line in lines) for key in keys})
+    yield Listing(_rows(lines, brief, without=(NODE,)), legend)
+    yield Listing(_rows(lines, brief, without=(NODE, NOTE)), legend)
 
 
 def _rows(lines: Iterable[Line], label: Label, without: tuple[int, ...] = ()) -> list[list[object]]:

@@ -21,12 +21,13 @@ from orchestrator.cli.options import (
     variant_option,
     yes_option,
 )
-from orchestrator.cli.show import UNTOUCHED, advise, confirm, count, document, say, table, waiting, warn
+from orchestrator.cli.show import UNTOUCHED, advise, confirm, document, say, table, waiting, warn
 from orchestrator.grid.manifest import Manifest
 from orchestrator.grid.spec import read_spec
 from orchestrator.launch.apply import make_draft
 from orchestrator.launch.opened import OpenGrid, is_grid_file, place_of
 from orchestrator.launch.plan import Plan
+from orchestrator.results.counting import count
 from orchestrator.store.errors import ClusterError
 from orchestrator.store.ledger import check_usable
 from orchestrator.store.states import State

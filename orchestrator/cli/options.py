@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any, NamedTuple, TypeVar
 
 import click
+from click.core import ParameterSource
 
 from orchestrator.launch.opened import OpenGrid, find_grid
 from orchestrator.results.select import Selection, parse_cause, parse_state
@@ -104,6 +105,10 @@ _SELECTION = [
 
 
 def _selection(where: str | None, state: tuple[str, ...], cause: tuple[str, ...], signature: str | None, limit: int | None) -> Selection:
+    """Return what was asked for; refuse an empty expression or signature: a script whose variable is empty means no run, and not all."""
+    for option, given in (("--where", where), ("--signature", signature)):
+        if given is not None and not given.strip():
+            raise SelectionError(f"{option} {given!r}: is empty. Leave {option} out to select all runs, or write what selects some.")
     states, causes = tuple(map(parse_state, state)), tuple(map(parse_cause, cause))
     return Selection(where=where or "", states=states, causes=causes, signature=signature or "", limit=limit)
 
@@ -125,10 +130,25 @@ def _bundle(name: str, keys: Sequence[str], make: Callable[..., Any], options: S
     return decorate
 
 
-def several(_context: click.Context, _option: click.Parameter, given: str | Sequence[str]) -> tuple[str, ...]:
-    """Return the words of an option that takes several with commas between them, and may be repeatable too."""
+def several(context: click.Context, option: click.Parameter, given: str | Sequence[str]) -> tuple[str, ...]:
+    """Return the words of an option that takes several with commas between them, and may be repeatable too; refuse one without words."""
     texts = (given,) if isinstance(given, str) else given
-    return tuple(word.strip() for text in texts for word in text.split(",") if word.strip())
+    words = tuple(word.strip() for text in texts for word in text.split(",") if word.strip())
+    not_empty(context, option, ",".join(words))
+    return words
+
+
+def not_empty(context: click.Context, option: click.Parameter, given: str) -> str:
+    """Return what an option was given; refuse one that stands on the command line with nothing behind it."""
+    is_written = context.get_parameter_source(option.name or "") is ParameterSource.COMMANDLINE
+    if is_written and not given.strip():
+        raise click.BadParameter("it is empty. Name something, or leave the option out.", ctx=context, param=option)
+    return given
+
+
+def text_option(name: str, metavar: str, told: str) -> Callable[[F], F]:
+    """Return an option that takes a text, which is empty where it is left out and nowhere else."""
+    return click.option(name, default="", callback=not_empty, metavar=metavar, help=told)
 
 
 def examples(text: str) -> str:

@@ -15,10 +15,11 @@ from orchestrator.cli.options import (
     runs_option,
     selecting,
     several,
+    text_option,
     variant_option,
 )
 from orchestrator.cli.output import check_folder, write_output
-from orchestrator.cli.show import count, document, say, waiting
+from orchestrator.cli.show import document, say, waiting
 from orchestrator.cli.studies import take_studies
 from orchestrator.plots.cells import Ask
 from orchestrator.plots.curves import plan_curves
@@ -26,6 +27,7 @@ from orchestrator.plots.draw import FORMATS, render
 from orchestrator.plots.effect import plan_effect
 from orchestrator.plots.figure import Figure
 from orchestrator.plots.style import COLUMN_MM
+from orchestrator.results.counting import count
 from orchestrator.results.select import Selection
 from orchestrator.store.errors import InputError
 from orchestrator.tables.sample import take_sample
@@ -49,8 +51,8 @@ mrsweep plot quickstart --x mask.acceleration --y val/ssim --hue mask.kind --bas
 @click.option("--y", required=True, metavar="METRIC", help="Metric on the vertical axis.")
 @click.option("--hue", default="", metavar="KEY,…", callback=several, help="A line for each value of these keys.")
 @click.option("--over", default="", metavar="KEY,…", callback=several, help="Keys to average over; without it the seeds alone.")
-@click.option("--select", default="", metavar="METRIC", help="Take each run at its best step of METRIC; max:NAME or min:NAME.")
-@click.option("--baseline", default="", metavar="EXPR", help="Runs to draw as a dashed line: 'model.kind=stl'.")
+@text_option("--select", "METRIC", "Take each run at its best step of METRIC; max:NAME or min:NAME.")
+@text_option("--baseline", "EXPR", "Runs to draw as a dashed line: 'model.kind=stl'.")
 @click.option(
     "--best", is_flag=False, flag_value="", metavar="[EXPR]", help="Draw the best group at each x, by the objective; or the runs of EXPR."
 )

@@ -23,12 +23,13 @@ from orchestrator.cli.options import (
     user,
     variant_option,
 )
-from orchestrator.cli.show import UNTOUCHED, advise, confirm, count, document, say, table, warn
+from orchestrator.cli.show import UNTOUCHED, advise, confirm, document, say, table, warn
 from orchestrator.launch.opened import OpenGrid
 from orchestrator.pruning.carry_out import Moved, was_cut_off
 from orchestrator.pruning.plan import Kind, PrunePlan, Wanted, plan_prune, weigh
 from orchestrator.pruning.sizes import Size
-from orchestrator.results.select import Selection
+from orchestrator.results.counting import count
+from orchestrator.results.select import Selection, check_where
 from orchestrator.store.errors import SelectionError
 from orchestrator.watchdog.asked import move_to_trash, scene_of
 from orchestrator.watchdog.look import look
@@ -145,6 +146,7 @@ def _selects(selection: Selection) -> bool:
 
 def _prune(target: Target, wanted: Wanted, manner: Manner) -> None:
     opened, site = target.open()
+    check_where(opened.manifests, wanted.selection.where)
     seen = look(opened, site) if manner.dry_run else record(opened, site)
     plan = weigh(plan_prune(scene_of(opened, site, seen.records, seen.snapshot), wanted), opened)
     cut_off = was_cut_off(opened, seen.records)

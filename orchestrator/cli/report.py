@@ -14,7 +14,7 @@ import msgspec
 
 from orchestrator.cli.options import Target, examples, json_option, on_grid, open_grid, selecting
 from orchestrator.cli.output import check_folder, write_output
-from orchestrator.cli.show import count, document, say, waiting
+from orchestrator.cli.show import document, say, waiting
 from orchestrator.cluster.resources import Resources
 from orchestrator.launch.opened import OpenGrid
 from orchestrator.metrics.reading import attempts_of
@@ -23,6 +23,7 @@ from orchestrator.report.figures import check_libraries
 from orchestrator.report.images import MOST_FILE_BYTES, Candidate, File, bounded, candidates, files_of, make_panel
 from orchestrator.report.page import make_page
 from orchestrator.report.scores import scores_of
+from orchestrator.results.counting import count
 from orchestrator.results.select import Selection
 from orchestrator.store.errors import InputError
 from orchestrator.store.layout import AttemptPaths

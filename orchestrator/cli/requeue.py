@@ -11,11 +11,12 @@ import msgspec
 
 from orchestrator.cli.changes import Changes, check_by_schema, read_changes
 from orchestrator.cli.options import Manner, Target, acting, examples, on_grid, selecting, user
-from orchestrator.cli.show import UNTOUCHED, advise, confirm, count, document, say
+from orchestrator.cli.show import UNTOUCHED, advise, confirm, document, say
 from orchestrator.grid.manifest import Manifest
 from orchestrator.launch.opened import OpenGrid
 from orchestrator.results.cost import limit_of
-from orchestrator.results.select import Selection, select
+from orchestrator.results.counting import count
+from orchestrator.results.select import Selection, check_where, select
 from orchestrator.store.records import Records
 from orchestrator.store.states import ALIVE, State
 from orchestrator.watchdog.act import TAKEN_BACK, Submittal, plan_submittal, settings_or_fail
@@ -49,6 +50,7 @@ def command(*, target: Target, selection: Selection, overrides: tuple[str, ...],
     that the grid file lists under runtime:, also by a factor: x2 or /2 of what the last attempt had. What finds no slot waits for one.
     """
     opened, site = target.open()
+    check_where(opened.manifests, selection.where)
     settings_or_fail(opened)
     changes = read_changes(overrides, written_spec(opened.spec))
     seen = look(opened, site) if manner.dry_run else record(opened, site)

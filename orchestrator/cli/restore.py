@@ -9,8 +9,9 @@ from click.exceptions import Exit
 
 from orchestrator.cli.event_trees import readable, restore_event_trees
 from orchestrator.cli.options import Manner, Target, acting, examples, profile_option, runs_option, selecting, user, variant_option
-from orchestrator.cli.show import UNTOUCHED, confirm, count, document, say, warn
+from orchestrator.cli.show import UNTOUCHED, confirm, document, say, warn
 from orchestrator.pruning.carry_out import Moved, Return, carry_back, plan_return
+from orchestrator.results.counting import count
 from orchestrator.results.select import Selection
 from orchestrator.store.ledger import read_records, take_pen
 

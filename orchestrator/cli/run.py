@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 import sys
 import time
@@ -13,11 +14,14 @@ import msgspec
 from orchestrator.cli.configuration import Chosen, Wanted, choose, prepare
 from orchestrator.cli.options import examples, json_option, runs_option, set_option, variant_option
 from orchestrator.cli.show import document, say, waiting, warn
+from orchestrator.grid.objective import Objective
 from orchestrator.launch.commit import new_token
+from orchestrator.metrics.lines import as_float
 from orchestrator.store.errors import RunFailed
 from orchestrator.store.events import Ended
 from orchestrator.store.layout import GridPaths
 from orchestrator.store.states import State
+from orchestrator.tables.notes import told_extreme
 from orchestrator.worker.foreground import foreground
 from orchestrator.worker.submission import Submission
 
@@ -55,7 +59,7 @@ def command(target: str, *, runs: Path, grid: str | None, variant: str | None, o
     folder = paths.run(chosen.manifest.id).attempt(ended.attempt, ended.restart).dir
     if as_json:
         document("run", run=chosen.manifest.id, folder=str(folder), ended=msgspec.to_builtins(ended))
-    _tell(ended, folder, as_json=as_json)
+    _tell(ended, folder, chosen.spec.objective if chosen.spec is not None else None, as_json=as_json)
 
 
 def _submission(chosen: Chosen, paths: GridPaths, project: Path) -> Submission:
@@ -77,7 +81,7 @@ def _write_nothing(content: bytes) -> None:
     """With --json the output stays in log.txt."""
 
 
-def _tell(ended: Ended, folder: Path, *, as_json: bool) -> None:
+def _tell(ended: Ended, folder: Path, objective: Objective | None, *, as_json: bool) -> None:
     if ended.state is not State.COMPLETED:
         cause = f" ({ended.cause.value})" if ended.cause else ""
         raise RunFailed(f"the run ended as {ended.state.value}{cause}: {_sentence(ended.message)} See {folder / 'log.txt'}")
@@ -85,7 +89,19 @@ def _tell(ended: Ended, folder: Path, *, as_json: bool) -> None:
         return
     for name, value in ended.metrics.items():
         say(f"{name} = {value}")
+    if objective is not None:
+        say(_told(objective, ended))
     warn(f"completed in {ended.runtime_s:.1f} s; files in {folder}")
+
+
+def _told(objective: Objective, ended: Ended) -> str:
+    """Return the objective of the run and the step at which it was best: what a table of the grid would show."""
+    if ended.best is None:
+        return f"{objective.name}, the objective: not reported, or no number"
+    at = f" at step {ended.best_step}" if ended.best_step is not None else ""
+    last = as_float(ended.last)
+    broken = f"; {last} at its end" if last is not None and not math.isfinite(last) else ""
+    return f"{objective.name}, the objective: {told_extreme(objective)} {ended.best}{at}{broken}"
 
 
 def _sentence(text: str) -> str:

@@ -39,11 +39,6 @@ def say(text: str) -> None:
     click.echo(one_line(text))
 
 
-def count(number: int, noun: str) -> str:
-    """Return "1 run", "2 runs", "1,000 runs"."""
-    return f"{number:,} {noun}{'s' * (number != 1)}"
-
-
 def warn(text: str) -> None:
     """Print a line to stderr."""
     click.echo(one_line(text), err=True)

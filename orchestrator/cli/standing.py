@@ -7,9 +7,10 @@ import time
 from collections.abc import Iterable, Iterator, Sequence
 
 from orchestrator.cli.main import one_line
-from orchestrator.cli.show import advise, cell, count, minutes
+from orchestrator.cli.show import advise, cell, minutes
 from orchestrator.results.advice import Advice, Suggestion
-from orchestrator.results.failures import Failure, telling_lines
+from orchestrator.results.counting import count
+from orchestrator.results.failures import Failure, doubt, telling_lines, told_doubts
 from orchestrator.results.overview import Overview
 from orchestrator.results.spending import Spending
 from orchestrator.results.waiting import Wait
@@ -61,6 +62,8 @@ def tail(picture: Overview, width: int) -> Iterator[str]:
         yield _failed(picture.failures)
     for failure in picture.failures[:FAILURES]:
         yield from _failure(failure, picture.grid, width)
+    if doubts := told_doubts(picture.failures[:FAILURES]):
+        yield from _wrap(f"  {doubts}", width, indent=4)
     if len(picture.failures) > FAILURES:
         yield f"  … and {count(len(picture.failures) - FAILURES, 'more message')} (--json has them all)"
     if picture.stalled:
@@ -70,10 +73,10 @@ def tail(picture: Overview, width: int) -> Iterator[str]:
     yield from picture.notes
 
 
-def below(picture: Overview, shared: str, width: int) -> Iterator[str]:
-    """Yield what the table of runs leaves out: values that all of its rows share, and rows."""
-    if shared:
-        yield from _wrap(f"in each of these rows: {shared}", width)
+def below(picture: Overview, notes: Iterable[str], width: int) -> Iterator[str]:
+    """Yield what has to be said beneath the table of runs, and how many rows it leaves out."""
+    for note in notes:
+        yield from _wrap(note, width)
     left = sum(picture.counts.values()) - len(picture.lines)
     if left > 0:
         yield f"… and {left:,} more (--all lists them)"
@@ -131,8 +134,7 @@ def _failed(failures: Sequence[Failure]) -> str:
 
 
 def _failure(failure: Failure, grid: str, width: int) -> Iterator[str]:
-    sure = f" ({failure.confidence})" if failure.confidence not in ("", "certain") else ""
-    yield from _wrap(f"  [{failure.id}] {len(failure.runs):,} × {failure.cause}{sure}: {failure.message[:200]}", width, indent=6)
+    yield from _wrap(f"  [{failure.id}] {len(failure.runs):,} × {failure.cause}{doubt(failure)}: {failure.message[:200]}", width, indent=6)
     yield from (_clip(f"      | {cell(line)}", width) for line in telling_lines(failure, EXCERPT_LINES))
     look, again = _command(f"logs {failure.runs[0][:8]}"), _command(f"requeue {grid} --signature {failure.id}")
     yield from _wrap(f"      look at one ({look}), submit them again ({again})", width, indent=6)

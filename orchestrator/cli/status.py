@@ -22,7 +22,7 @@ from orchestrator.cli.standing import advice_lines, age, below, head, inert, tai
 from orchestrator.cluster.choose import spent_calls
 from orchestrator.launch.opened import OpenGrid, known_grids
 from orchestrator.results.overview import Overview
-from orchestrator.results.select import Selection
+from orchestrator.results.select import Selection, check_where
 from orchestrator.store.errors import StoreError
 from orchestrator.store.states import State
 from orchestrator.watchdog.look import Site, site_of
@@ -98,6 +98,7 @@ def command(
             _all_grids(runs, as_json=as_json)
         return
     opened = open_grid(grid, runs, variant=variant)
+    check_where(opened.manifests, selection.where)
     if live and _is_screen():
         _live_view(runs, opened, selection, profile)
         return
@@ -142,9 +143,9 @@ def _print(picture: Overview) -> None:
     width = terminal_width()
     for line in inert(head(picture, width)):
         click.echo(line)
-    rows, shared = list_runs(picture.lines, width)
+    rows, notes = list_runs(picture.lines, width)
     table(COLUMNS, rows, shrink=SHRINK)
-    for line in inert((*below(picture, shared, width), *tail(picture, width))):
+    for line in inert((*below(picture, notes, width), *tail(picture, width))):
         click.echo(line)
 
 
@@ -195,7 +196,7 @@ def _renderable(picture: Overview, width: int) -> Any:
     from rich.console import Group
     from rich.text import Text
 
-    rows, shared = list_runs(picture.lines, width)
+    rows, notes = list_runs(picture.lines, width)
     shown, cells, _ = arrange(COLUMNS, rows, width, SHRINK)
-    under = inert((*below(picture, shared, width), *tail(picture, width)))
+    under = inert((*below(picture, notes, width), *tail(picture, width)))
     return Group(*map(Text, inert(head(picture, width))), make_table(shown, cells), *map(Text, under))

@@ -20,16 +20,18 @@ from orchestrator.cli.options import (
     runs_option,
     selecting,
     several,
+    text_option,
     variant_option,
 )
 from orchestrator.cli.output import check_folder, write_output
-from orchestrator.cli.show import count, document, say, table, terminal_width
+from orchestrator.cli.show import document, say, table, terminal_width
 from orchestrator.cli.studies import take_studies
+from orchestrator.results.counting import count
 from orchestrator.results.select import Selection
 from orchestrator.tables.figures import as_words
 from orchestrator.tables.question import Question, answer, check
 from orchestrator.tables.table import Table
-from orchestrator.tables.writers import as_document, check_suffix, write
+from orchestrator.tables.writers import as_document, check_suffix, is_page, write
 
 ROWS = 100
 """Rows that are printed; a file has them all."""
@@ -60,18 +62,17 @@ def _listing(name: str, field: str, what: str, metavar: str = "KEY,…") -> Call
 @profile_option
 @selecting
 @_listing("--metric", "metrics", "Metrics to show, also as patterns: 'test/*'.", "NAME,…")
-@click.option(
-    "--select", default="", metavar="METRIC", help="Take each run at its best step of METRIC; max:NAME or min:NAME says which way."
-)
+@text_option("--select", "METRIC", "Take each run at its best step of METRIC; max:NAME or min:NAME says which way.")
 @click.option("--long", is_flag=True, help="One row a step and run.")
 @click.option("--all-keys", is_flag=True, help="Every key of the config, not only those that vary.")
 @_listing("--by", "by", "One row for the runs that share these keys, with mean and interval.")
 @_listing("--over", "over", "The keys in which the runs of a group differ, such as seed.")
 @_listing("--across", "across", "Make the values of these keys columns.")
-@click.option("--baseline", default="", metavar="EXPR", help="Compare the groups, pair by pair, with this one: 'mask.kind=random'.")
-@click.option("--best", default="", metavar="METRIC", help="Show the best run by METRIC, and its other metrics.")
+@text_option("--baseline", "EXPR", "Compare the groups, pair by pair, with this one: 'mask.kind=random'.")
+@text_option("--best", "METRIC", "Show the best run by METRIC, and its other metrics.")
 @_listing("--per", "per", "Show the best run of each group.")
 @click.option("-o", "--output", type=click.Path(path_type=Path), help="File to write: .csv .tsv .parquet .json .md .tex .html.")
+@click.option("--details", is_flag=True, help="Also in a file to read (.md .tex .html): what the runs cost, and where they come from.")
 @json_option
 def command(
     *,
@@ -81,6 +82,7 @@ def command(
     profile: str | None,
     selection: Selection,
     output: Path | None,
+    details: bool,
     as_json: bool,
     **asked: Any,
 ) -> None:
@@ -91,10 +93,12 @@ def command(
     question = Question(**asked)
     check(question)
     suffix = _check_output(output) if output else ""
+    if details and not is_page(suffix):
+        raise click.UsageError("--details goes with -o FILE.md, .tex or .html: other files have these columns always.")
     studies = take_studies([Target(grid, runs, variant, profile) for grid in dict.fromkeys(grids)], selection)
     tables = answer(studies, question)
     if output is not None:
-        write_output(output, write(tables, suffix))
+        write_output(output, write(tables, suffix, complete=details))
     if as_json:
         document("summary", **as_document(tables.data))
         return

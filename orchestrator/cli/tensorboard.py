@@ -14,8 +14,9 @@ import click
 from orchestrator.boards.build import Boards, build_boards
 from orchestrator.boards.serve import choose_port, is_free, serving, view_of
 from orchestrator.cli.options import Target, examples, json_option, on_grid, open_grid, selecting
-from orchestrator.cli.show import count, document, say, waiting, warn
+from orchestrator.cli.show import document, say, waiting, warn
 from orchestrator.launch.opened import OpenGrid
+from orchestrator.results.counting import count
 from orchestrator.results.select import Selection, check_where, select
 from orchestrator.store.errors import MrsweepError, SelectionError
 from orchestrator.watchdog.look import Site, look, site_of
@@ -55,8 +56,8 @@ def command(*, target: Target, selection: Selection, port: int | None, no_start:
 def _build(opened: OpenGrid, site: Site, selection: Selection) -> tuple[Boards, list[str]]:
     """Return the folder, and the names of the runs to show."""
     records = look(opened, site).records
-    ids = [manifest.id for manifest, _ in select(opened.manifests, records, selection)]
     check_where(opened.manifests, selection.where)
+    ids = [manifest.id for manifest, _ in select(opened.manifests, records, selection)]
     if not ids and opened.manifests:
         told = f"the options select none of {count(len(opened.manifests), 'run')}"
         raise SelectionError(f"{opened.paths.name}: {told}. List them with: mrsweep status {opened.paths.name}")

@@ -10,6 +10,7 @@ from orchestrator.launch.opened import OpenGrid
 from orchestrator.live.words import Words
 from orchestrator.pruning.plan import PrunePlan, Wanted, plan_prune
 from orchestrator.results.cost import limit_of
+from orchestrator.results.counting import count
 from orchestrator.results.select import Selection
 from orchestrator.store.layout import GridPaths
 from orchestrator.watchdog.act import TAKEN_BACK, Submittal, plan_submittal, settings_or_fail
@@ -102,7 +103,7 @@ def _left(plan: PrunePlan, words: Words) -> str:
 
 
 def _these(runs: Collection[object]) -> str:
-    return f"{len(runs):,} run{'s' * (len(runs) != 1)}"
+    return count(len(runs), "run")
 
 
 def _open(paths: GridPaths, profile: str | None) -> tuple[OpenGrid, Site]:

@@ -13,7 +13,7 @@ from orchestrator.live.listing import RowList
 from orchestrator.live.panes import Keys, Lines, TextPane
 from orchestrator.live.rows import FAILURE_COLUMNS, failure_cells
 from orchestrator.live.words import Words
-from orchestrator.results.failures import Failure
+from orchestrator.results.failures import Failure, told_doubts
 from orchestrator.results.overview import Overview
 from orchestrator.worker.logs import readable
 
@@ -72,7 +72,7 @@ class FailuresScreen(Screen[Choice | None]):
 
     def _refresh(self, cursor: int | None = None) -> None:
         rows = self.query_one(RowList)
-        self.query_one("#title", Lines).show([self._title])
+        self.query_one("#title", Lines).show(filter(None, [self._title, told_doubts(self._failures)]))
         place = rows.cursor if cursor is None else cursor
         shown = self._failures
         rows.show(

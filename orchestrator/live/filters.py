@@ -71,6 +71,11 @@ def typed_as(selection: Selection) -> str:
     return " ".join([*words, selection.where]).strip()
 
 
+def with_limit(wanted: Filter, limit: int | None) -> Filter:
+    """Return the filter for at most so many runs: what is typed says nothing of how many."""
+    return wanted._replace(selection=msgspec.structs.replace(wanted.selection, limit=limit))
+
+
 def narrow(lines: Iterable[Line], wanted: Filter, *, matching: Collection[str] | None, alike: Collection[str] | None) -> list[Line]:
     """Return the lines that are wanted.
 

@@ -19,6 +19,8 @@ from orchestrator.worker.telemetry import Heartbeat
 
 TAIL_BYTES = 64 * 1024
 """So much of an attempt's metrics is read."""
+MOST_KEPT = 400
+"""So many files' reports are kept: several screens of runs, some of which had more than one attempt."""
 STEPS = 400
 """Of so many of the last reports a curve is drawn."""
 
@@ -105,8 +107,9 @@ class Glimpses:
             with open(file, "rb") as stream:
                 status = os.fstat(stream.fileno())
                 stamp = (status.st_size, status.st_mtime_ns, status.st_ino)
-                kept = self._kept.get(file)
+                kept = self._kept.pop(file, None)
                 if kept is not None and kept[0] == stamp:
+                    self._kept[file] = kept  # the one that was wanted last is the last
                     return kept[1]
                 start = max(0, status.st_size - TAIL_BYTES)
                 stream.seek(start)
@@ -115,6 +118,8 @@ class Glimpses:
             return {}
         reports = parse_reports(content, whole=start == 0)
         self._kept[file] = (stamp, reports)
+        if len(self._kept) > MOST_KEPT:
+            del self._kept[next(iter(self._kept))]
         return reports
 
 
@@ -131,9 +136,27 @@ def parse_reports(content: bytes, *, whole: bool) -> Reports:
 
 
 def merge(older: Reports, newer: Reports) -> Reports:
-    """Return the reports of a run that was resumed: beyond the first step of the newer attempt the older one is superseded."""
-    first = min(newer, default=float("inf"))
-    return {step: values for step, values in older.items() if step < first} | newer
+    """Return the reports of a run that was resumed, metric by metric as tables have it: a newer attempt wins from its first step on.
+
+    One that begins no later than the older one, in every metric that both report, started from nothing and stands alone.
+    """
+    begun, again = _first_steps(older), _first_steps(newer)
+    both = begun.keys() & again.keys()
+    if both and all(again[name] <= begun[name] for name in both):
+        return newer
+    counting = (
+        (step, {name: value for name, value in values.items() if step < again.get(name, math.inf)}) for step, values in older.items()
+    )
+    merged = {step: values for step, values in counting if values}
+    return dict(sorted({**merged, **{step: merged.get(step, {}) | values for step, values in newer.items()}}.items()))
+
+
+def _first_steps(reports: Reports) -> dict[str, float]:
+    """Return metric → the first step that reports it."""
+    found: dict[str, float] = {}
+    for step, values in reports.items():
+        found.update((name, step) for name in values if name not in found)
+    return found
 
 
 def _recent(reports: Reports, record: Record) -> Reports:

@@ -57,7 +57,7 @@ class GridReader:
         self.glimpses = Glimpses(self.paths)
         self._grid: tuple[Stamp, OpenGrid, Site] | None = None
         self._base: Base | None = None
-        self._matching: tuple[object, frozenset[str]] | None = None
+        self._matching: tuple[str, OpenGrid, frozenset[str]] | None = None
 
     def look(self) -> Sight:
         """Look once. Raises StoreError for a grid that is gone or damaged, ClusterError where no scheduler is found."""
@@ -77,12 +77,12 @@ class GridReader:
         where = wanted.selection.where
         if not where:
             return None
-        key = (where, id(sight.grid.manifests))
-        if self._matching is None or self._matching[0] != key:
+        known = self._matching
+        if known is None or known[0] != where or known[1] is not sight.grid:
             with _named_filter("--where"):
                 pairs = select(sight.grid.manifests, Records(), Selection(where=where))
-            self._matching = (key, frozenset(manifest.id for manifest, _ in pairs))
-        return self._matching[1]
+            known = self._matching = (where, sight.grid, frozenset(manifest.id for manifest, _ in pairs))
+        return known[2]
 
     def alike(self, sight: Sight, wanted: Filter) -> frozenset[str] | None:
         """Return the runs that ended as the filter's signature says; None: all."""

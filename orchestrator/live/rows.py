@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from typing import NamedTuple
 
 from orchestrator.live.glimpse import Glimpse
+from orchestrator.live.naming import RunNames
 from orchestrator.live.sparkline import sparkline
 from orchestrator.live.words import Words
-from orchestrator.results.abbreviations import short_values
-from orchestrator.results.failures import Failure
+from orchestrator.results.failures import Failure, doubt
 from orchestrator.results.overview import Line
-from orchestrator.results.select import short_names
 from orchestrator.store.states import State
 from orchestrator.watchdog.recorded import Recorded
 
@@ -21,9 +19,6 @@ GAP = 1
 TREND = 10
 BROKEN = "×"
 """Stands after the value of a run whose last report of the objective was NaN or infinite."""
-MOST_VALUES = 40
-"""Of a key with so many values or more they are written in full."""
-
 _COMPUTING = frozenset({State.RUNNING.value, State.STALLED.value})
 
 LEAST_LABEL, MOST_LABEL = 16, 34
@@ -103,49 +98,6 @@ def _room(columns: Sequence[Column], width: int) -> int:
     return width - sum(column.width + GAP for column in columns[:-1])
 
 
-class RunNames(NamedTuple):
-    """How the keys that vary are written, and what needs not be: keys that have one value in every row."""
-
-    names: Mapping[str, str]
-    values: Mapping[str, Mapping[str, str]] = {}
-    """Key → value → its shortest beginning, for where there is little room."""
-    shared: str = ""
-
-    @property
-    def full(self) -> int:
-        """Room that the keys take when values are written out."""
-        return sum(len(name) + 2 + max(map(len, self.values.get(key, {})), default=4) for key, name in self.names.items())
-
-    @property
-    def need(self) -> int:
-        """Room that the keys take when values are written short."""
-        return sum(len(name) + 2 + max(map(len, self.values.get(key, {}).values()), default=4) for key, name in self.names.items())
-
-
-def name_keys(lines: Sequence[Line], words: Words) -> RunNames:
-    """Return short names of the keys that differ among the rows, and those that do not as text."""
-    values: dict[str, dict[str, object]] = {}
-    counts: Counter[str] = Counter()
-    for line in lines:
-        counts.update(iter(line.varying))
-        for key, value in line.varying.items():
-            if len(known := values.setdefault(key, {})) < MOST_VALUES:
-                known[str(value)] = value
-    same = {key: next(iter(found)) for key, found in values.items() if len(found) == 1 and counts[key] == len(lines)}
-    same = same if len(lines) > 1 and len(same) < len(values) else {}
-    names = short_names(values)
-    brief = {key: _brief(found, words) for key, found in values.items() if len(found) < MOST_VALUES}
-    shared = ", ".join(f"{names[key]}={same[key]}" for key in same)
-    return RunNames({key: name for key, name in names.items() if key not in same}, brief, shared)
-
-
-def _brief(values: Mapping[str, object], words: Words) -> dict[str, str]:
-    """Return value as text → its short writing."""
-    told = {text: words.cell(value) for text, value in values.items() if isinstance(value, str)}
-    short = short_values(told.values())
-    return {text: short[cleaned] for text, cleaned in told.items()}
-
-
 class Look(NamedTuple):
     """What all rows of runs have in common."""
 
@@ -158,7 +110,9 @@ class Look(NamedTuple):
     objective: str | None = None
     typical_min: float | None = None
     """How long a run takes."""
-    brief: bool = False
+    brief_names: bool = False
+    """Names of keys are written short."""
+    brief_values: bool = False
     """Values of keys are written short."""
 
 
@@ -198,15 +152,17 @@ def value_shown(line: Line, glimpse: Glimpse, metric: str | None, objective: str
 
 def label(line: Line, look: Look) -> str:
     """Return the varying keys that tell this run from the other rows."""
-    told = ((key, name, str(line.varying[key])) for key, name in look.names.names.items() if key in line.varying)
-    short = look.names.values if look.brief else {}
-    return look.words.cell(" ".join(f"{name}={short.get(key, {}).get(value, value)}" for key, name, value in told) or line.label)
+    return look.words.cell(look.names.written(line, brief_names=look.brief_names, brief_values=look.brief_values) or line.label)
 
 
-def fitting(look: Look, lines: Iterable[Line], width: int) -> Look:
-    """Return how rows are written so that these lines fit: values are written short where one of them has too little room."""
+def fitting(look: Look, lines: Sequence[Line], width: int) -> Look:
+    """Return how rows are written so that these lines fit: where one has too little room names are written short, then values too."""
     room = _room(look.columns, width)
-    return look._replace(brief=any(len(label(line, look)) > room for line in lines))
+    for brief_names, brief_values in ((False, False), (True, False), (True, True)):
+        look = look._replace(brief_names=brief_names, brief_values=brief_values)
+        if all(len(label(line, look)) <= room for line in lines):
+            break
+    return look
 
 
 def left_min(line: Line, typical_min: float | None) -> float | None:
@@ -221,14 +177,14 @@ def gigabytes(value: float | None) -> str:
     return "" if value is None else f"{value:.2f}" if value < 1 else f"{value:.1f}" if value < 100 else f"{value:.0f}"
 
 
-FAILURE_COLUMNS = (Column("id", 6), Column("runs", 6, right=True), Column("cause", 14, coloured=True), Column("message", 20))
+FAILURE_COLUMNS = (Column("id", 6), Column("runs", 6, right=True), Column("cause", 22, coloured=True), Column("message", 20))
 GRID_COLUMNS = (Column("grid", 24), Column("runs", 7, right=True), Column("last recorded", 13), Column("states", 20, coloured=True))
 
 
 def failure_cells(failure: Failure, words: Words) -> Cells:
     """Return the row of runs that ended alike."""
-    sure = f" ({failure.confidence})" if failure.confidence not in ("", "certain") else ""
-    return Cells((failure.id, f"{len(failure.runs):,}", failure.cause, words.cell(failure.message) + sure), "bad")
+    cause = f"{failure.cause}{doubt(failure)}"
+    return Cells((failure.id, f"{len(failure.runs):,}", cause, words.cell(failure.message)), "bad")
 
 
 def grid_cells(grid: Recorded, words: Words, now: float) -> Cells:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Sequence
 from typing import ClassVar
 
 from textual.app import ComposeResult
@@ -14,7 +13,8 @@ from textual.widgets import Input
 
 from orchestrator.live.acting import Acting
 from orchestrator.live.failures_screen import FailuresScreen
-from orchestrator.live.filters import Filter, parse_filter, typed_as
+from orchestrator.live.filtering import Filtering
+from orchestrator.live.filters import Filter, typed_as
 from orchestrator.live.glimpse import Glimpse, metric_names
 from orchestrator.live.listing import RowList
 from orchestrator.live.panes import Keys, Lines, cut
@@ -22,10 +22,9 @@ from orchestrator.live.reading import GridReader, Sight
 from orchestrator.live.rows import Cells, Look, fitting, run_cells, run_columns
 from orchestrator.live.run_panel import RunPanel, Subject
 from orchestrator.live.threads import beside, while_open
-from orchestrator.live.view import View, Wish, make_view
+from orchestrator.live.view import View, Wish, left_out, make_view
 from orchestrator.live.words import Words
 from orchestrator.results.overview import Line
-from orchestrator.results.select import Selection
 from orchestrator.store.errors import MrsweepError
 
 REFRESH_S = 2.0
@@ -37,7 +36,7 @@ NOTES = 2
 _NOTHING = Glimpse()
 
 
-class RunsScreen(Acting, Screen[None]):
+class RunsScreen(Acting, Filtering, Screen[None]):
     """Looks again and again beside the screen, so that no key ever waits."""
 
     DEFAULT_CSS = """
@@ -90,7 +89,7 @@ class RunsScreen(Acting, Screen[None]):
         yield Keys(self.BINDINGS)
 
     def on_mount(self) -> None:
-        self.query_one("#filter").display = not self._wish.filter.is_empty
+        self.filter_field.display = not self._wish.filter.is_empty
         for name in ("#problem", "#notes", "#shown", "#notice"):
             self.query_one(name).display = False
         rows = self.query_one(RowList)
@@ -187,7 +186,8 @@ class RunsScreen(Acting, Screen[None]):
         )
         self.query_one("#head", Lines).show(self.words.head(sight.overview, self.size.width))
         self.query_one("#notes", Lines).show(self.words.cell(note) for note in sight.overview.notes[:NOTES])
-        self.query_one("#shown", Lines).show(self._shown(view))
+        told = "; ".join(left_out(view, self._wish, look, len(self.marked)))
+        self.query_one("#shown", Lines).show([cut(told, max(self.size.width, 20))] if told else [])
         if self._failures is not None:
             self._failures.take(sight.overview)
         self._describe(look)
@@ -201,15 +201,6 @@ class RunsScreen(Acting, Screen[None]):
         )
         look = Look(columns, self.words, view.names, self.marked, metric, objective, view.typical_min)
         return fitting(look, view.lines[rows.visible_rows.start : rows.visible_rows.stop], rows.room)
-
-    def _shown(self, view: View) -> Sequence[str]:
-        """Return a line on what the table leaves out, if it does."""
-        told = [f"{len(view.lines):,} of {view.total:,} runs"] if len(view.lines) < view.total else []
-        told += [f"by {self._wish.order.value}"] if self._wish.order.value != "state" else []
-        told += [f"{len(self.marked):,} marked"] if self.marked else []
-        told += [f"in each row: {self.words.cell(view.names.shared)}"] if view.names.shared else []
-        told += ["every run has ended"] if view.all_ended else []
-        return [cut("; ".join(told), max(self.size.width, 20))] if told else []
 
     def _describe(self, look: Look | None = None) -> None:
         """Tell the panel which run is under the cursor."""
@@ -234,42 +225,10 @@ class RunsScreen(Acting, Screen[None]):
         self._show(keep=self.chosen)
         self._wake.set()
 
-    def on_input_changed(self, event: Input.Changed) -> None:
-        """Filter while it is typed."""
-        wanted = parse_filter(event.value)
-        limit = self._wish.filter.selection.limit
-        selection = Selection(
-            where=wanted.selection.where,
-            states=wanted.selection.states,
-            causes=wanted.selection.causes,
-            signature=wanted.selection.signature,
-            limit=limit,
-        )
-        self._wish = self._wish._replace(filter=Filter(selection, wanted.text))
-        self.say("")
-        self._wake.set()
-
-    def on_input_submitted(self) -> None:
-        """Go back to the runs; the filter stays."""
-        field = self.query_one("#filter", Input)
-        field.display = bool(field.value.strip())
-        self.set_focus(self.query_one(RowList))
-
-    def type_filter(self, text: str) -> None:
-        """Show only the runs that this filter wants."""
-        field = self.query_one("#filter", Input)
-        field.value = text
-        field.display = bool(text)
-
-    def action_filter(self) -> None:
-        field = self.query_one("#filter", Input)
-        field.display = True
-        self.set_focus(field)  # at once: the next key may be here already
-
     def action_back(self) -> None:
         """Close what was opened last: the filter that is being typed, the panel, the filter."""
         panel = self.query_one(RunPanel)
-        if self.query_one("#filter").has_focus or not panel.mode:
+        if self.filter_field.has_focus or not panel.mode:
             self.type_filter("")
             self.set_focus(self.query_one(RowList))
         else:

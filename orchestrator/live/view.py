@@ -7,9 +7,10 @@ from statistics import median
 from typing import NamedTuple
 
 from orchestrator.live.filters import Filter, narrow
+from orchestrator.live.naming import RunNames, name_keys
 from orchestrator.live.order import Order, arrange
 from orchestrator.live.reading import GridReader, Sight
-from orchestrator.live.rows import RunNames, name_keys
+from orchestrator.live.rows import Look
 from orchestrator.live.words import Words
 from orchestrator.results.overview import Line
 from orchestrator.store.records import Record
@@ -58,6 +59,22 @@ def make_view(reader: GridReader, sight: Sight, wish: Wish, words: Words, *, bef
         without=frozenset(empty_columns(sight)),
         all_ended=bool(sight.overview.counts) and set(sight.overview.counts) <= _ENDED,
     )
+
+
+def left_out(view: View, wish: Wish, look: Look, marked: int) -> Iterator[str]:
+    """Yield what the rows do not say: how many are left out, their order, what all of them share, what is written short."""
+    if len(view.lines) < view.total:
+        yield f"{len(view.lines):,} of {view.total:,} runs"
+    if wish.order is not Order.STATE:
+        yield f"by {wish.order.value}"
+    if marked:
+        yield f"{marked:,} marked"
+    if view.names.shared:
+        yield f"in each row: {look.words.cell(view.names.shared)}"
+    if look.brief_names and view.names.legend:
+        yield f"short: {look.words.cell(view.names.legend)}"
+    if view.all_ended:
+        yield "every run has ended"
 
 
 _MEASURED = ("try", "step", "objective", "trend", "time", "left", "mem", "gpu")

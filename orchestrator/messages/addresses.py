@@ -104,7 +104,7 @@ def _words(text: str) -> Iterable[str]:
 def _read_private(file: Path) -> str:
     """Return the text of a file that belongs to the user and that nobody else may read; nothing where there is none."""
     try:
-        with open(file, "rb") as stream:
+        with open(file, "rb", opener=_open_at_once) as stream:
             status = os.fstat(stream.fileno())
             if not stat.S_ISREG(status.st_mode) or status.st_uid != os.getuid():
                 raise InputError(f"{file}: is not a file of your own, so it is not read. Write one yourself.")
@@ -117,3 +117,8 @@ def _read_private(file: Path) -> str:
         raise InputError(f"{file}: cannot be read ({error.strerror}).") from error
     except UnicodeDecodeError:
         raise InputError(f"{file}: is not a text in UTF-8. Write it anew.") from None
+
+
+def _open_at_once(path: str, flags: int) -> int:
+    """Open a file without waiting: a named pipe would keep the reader until somebody writes to it."""
+    return os.open(path, flags | os.O_NONBLOCK)

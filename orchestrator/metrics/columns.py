@@ -73,7 +73,7 @@ class Columns(msgspec.Struct, frozen=True, kw_only=True, dict=True):
 
     def history(self, row: int, final: Mapping[str, Number]) -> RunHistory:
         """Return what one run reported. `final`: what its entry returned."""
-        notes = self.notes.get(self.runs[row], _NO_NOTES)
+        notes = self.notes.get(self.runs[row], NO_NOTES)
         return RunHistory(curves=dict(self._curves(row)), texts=notes.texts, final={**notes.final, **final}, unread=notes.unread)
 
     def _curves(self, row: int) -> Iterator[tuple[str, Curve]]:
@@ -84,7 +84,7 @@ class Columns(msgspec.Struct, frozen=True, kw_only=True, dict=True):
             yield self.names[metric], Curve(self.steps[steps_at : steps_at + length], self.values[values_at : values_at + length])
 
 
-_NO_NOTES = Notes()
+NO_NOTES = Notes()
 
 
 def to_columns(rows: Iterable[Row]) -> Columns:
@@ -112,7 +112,7 @@ class _Building:
         """Add a run."""
         self._runs.append(row.run)
         self._keys.append(row.key)
-        if row.notes != _NO_NOTES:
+        if row.notes != NO_NOTES:
             self._notes[row.run] = row.notes
         begun: dict[int, int] = {}
         steps_at = values_at = 0

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import msgspec
 
+from orchestrator.grid.objective import Objective
 from orchestrator.store.events import Number
 
 if TYPE_CHECKING:
@@ -23,6 +24,20 @@ class Curve(NamedTuple):
     """As reported: NaN and infinities stay."""
 
 
+class Shown(NamedTuple):
+    """What a table shows of a run's curves: known without reading them."""
+
+    selection: Objective | None
+    step: float | None
+    """At which the selection metric was best among its finite values; None where there is no such step."""
+    place: int
+    """Of that step in the curve of the selection metric."""
+    end: float | None
+    """The last value of the selection metric, where there is a selected step."""
+    values: Mapping[str, float]
+    """Metric → its value at the selected step, where it was reported there; without such a step its last value."""
+
+
 class RunHistory(msgspec.Struct, frozen=True, kw_only=True):
     """All that one run reported, over all its attempts: a step that was reported twice counts by its last report."""
 
@@ -34,6 +49,8 @@ class RunHistory(msgspec.Struct, frozen=True, kw_only=True):
     """What the entry returned, or a command left in metrics.json."""
     unread: int = 0
     """Lines that were damaged or too long, and are passed over."""
+    shown: Shown | None = None
+    """What follows from the curves, where that is known already."""
 
     @property
     def names(self) -> Iterator[str]:

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 from orchestrator.store.events import Number
 
 _WORDS = {"nan": math.nan, "inf": math.inf, "-inf": -math.inf}
 _INT64 = 2**63
+_DONE: tuple[str, object] = ("", object())
 
 
 def as_number(value: object) -> Number:
@@ -52,10 +53,15 @@ def _float(value: float) -> float:
         return math.inf if value > 0 else -math.inf
 
 
-def flatten(metrics: Mapping[Any, object], prefix: str = "") -> Iterable[tuple[str, object]]:
-    """Yield (name, value) of nested metrics, names joined by "/"."""
-    for key, value in metrics.items():
-        if isinstance(value, Mapping):
-            yield from flatten(value, f"{prefix}{key}/")
+def flatten(metrics: Mapping[Any, object]) -> Iterator[tuple[str, object]]:
+    """Yield (name, value) of nested metrics, names joined by "/"; however deep they are nested."""
+    waiting = [("", iter(metrics.items()))]
+    while waiting:
+        prefix, items = waiting[-1]
+        key, value = next(items, _DONE)
+        if value is _DONE[1]:
+            waiting.pop()
+        elif isinstance(value, Mapping):
+            waiting.append((f"{prefix}{key}/", iter(value.items())))
         else:
             yield f"{prefix}{key}", value

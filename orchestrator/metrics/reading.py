@@ -6,12 +6,15 @@ import hashlib
 import os
 import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from functools import cached_property
 
+from orchestrator.grid.objective import Objective
 from orchestrator.metrics.cache import read_cache, write_cache
-from orchestrator.metrics.columns import Columns, Notes, Row, join, pick, to_columns
-from orchestrator.metrics.history import History, RunHistory
+from orchestrator.metrics.columns import NO_NOTES, Columns, Notes, Row, join, pick, to_columns
+from orchestrator.metrics.history import Curve, History, RunHistory
 from orchestrator.metrics.merging import merge_series, split
-from orchestrator.metrics.sources import Sources, Stamp, list_sources, read_attempt, stamp
+from orchestrator.metrics.shown import AllShown, read_shown, show_all, write_shown
+from orchestrator.metrics.sources import Sources, Stamp, list_sources, read_attempts, stamp
 from orchestrator.store.layout import GridPaths, RunPaths, attempt_name, parse_attempt_name
 from orchestrator.store.records import Record
 from orchestrator.store.states import State
@@ -30,15 +33,38 @@ def read_history(paths: GridPaths, records: Iterable[Record], *, keep: bool = Tr
     Files that completed runs left are read once; those of runs that may still write are read again when they have changed.
     """
     wanted = {record.id: record for record in records}
-    kept = read_cache(paths)
-    look = _Look(paths, kept, time.time())
-    rows = [row for record in wanted.values() for row in look.read(record)]
-    if not rows and not look.gone:
-        return _Read(wanted, kept or to_columns(()))
-    columns = _with(kept, rows, look.gone)
-    if keep:
+    columns, is_new = _read_columns(paths, wanted, time.time())
+    if keep and is_new:
         write_cache(paths, columns)
     return _Read(wanted, columns)
+
+
+def read_shown_history(paths: GridPaths, records: Iterable[Record], selection: Objective | None) -> History:
+    """Return the same as `read_history`, and keep beside it what tables show of each run, its step selected by this metric.
+
+    Where nothing has changed since, curves are read only when they are asked for.
+    """
+    wanted = {record.id: record for record in records}
+    now = time.time()
+    shown = read_shown(paths, selection)
+    if shown is not None and _Look(paths, shown, now).is_up_to_date(wanted.values()):
+        return _Shown(paths, wanted, shown)
+    columns, is_new = _read_columns(paths, wanted, now)
+    if is_new:
+        write_cache(paths, columns)
+    if columns.runs and (is_new or shown is None):
+        write_shown(paths, show_all(columns, selection))
+    return _Read(wanted, columns)
+
+
+def _read_columns(paths: GridPaths, wanted: Mapping[str, Record], now: float) -> tuple[Columns, bool]:
+    """Return what the runs reported, and whether the cache does not hold it."""
+    kept = read_cache(paths)
+    look = _Look(paths, kept, now)
+    rows = [row for record in wanted.values() for row in look.read(record)]
+    if not rows and not look.gone:
+        return kept or to_columns(()), False
+    return _with(kept, rows, look.gone), True
 
 
 def _with(kept: Columns | None, rows: Sequence[Row], gone: set[str]) -> Columns:
@@ -69,31 +95,100 @@ class _Read(Mapping[str, RunHistory]):
         return len(self._records)
 
 
+class _Shown(Mapping[str, RunHistory]):
+    """Histories of which only what is shown is known; their curves are read when they are asked for."""
+
+    def __init__(self, paths: GridPaths, records: Mapping[str, Record], shown: AllShown) -> None:
+        self._paths = paths
+        self._records = records
+        self._shown = shown
+
+    def __getitem__(self, run: str) -> RunHistory:
+        record = self._records[run]
+        row = self._shown.row_of.get(run)
+        if row is None:
+            return RunHistory(final=record.metrics)
+        curves = _Curves(self, run, self._shown.names(row))
+        notes = self._shown.notes.get(run, NO_NOTES)
+        final = {**notes.final, **record.metrics} if notes.final else record.metrics
+        return RunHistory(curves=curves, texts=notes.texts, final=final, unread=notes.unread, shown=self._shown.shown(row))
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._records)
+
+    def __len__(self) -> int:
+        return len(self._records)
+
+    def curves_of(self, run: str) -> Mapping[str, Curve]:
+        """Return the curves of a run."""
+        row = self._columns.row_of.get(run)
+        return {} if row is None else self._columns.history(row, {}).curves
+
+    @cached_property
+    def _columns(self) -> Columns:
+        return _read_columns(self._paths, self._records, time.time())[0]
+
+
+class _Curves(Mapping[str, Curve]):
+    """The curves of a run, read when one is asked for."""
+
+    def __init__(self, source: _Shown, run: str, names: Sequence[str]) -> None:
+        self._source = source
+        self._run = run
+        self._names = names
+
+    def __getitem__(self, name: str) -> Curve:
+        if name not in self._names:
+            raise KeyError(name)
+        return self._read[name]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._names)
+
+    def __len__(self) -> int:
+        return len(self._names)
+
+    @cached_property
+    def _read(self) -> Mapping[str, Curve]:
+        return self._source.curves_of(self._run)
+
+
 class _Look:
     """One look at the files of runs, as far as the cache does not know them."""
 
-    def __init__(self, paths: GridPaths, kept: Columns | None, now: float) -> None:
+    def __init__(self, paths: GridPaths, kept: Columns | AllShown | None, now: float) -> None:
         self._paths = paths
         self._known = {} if kept is None else dict(zip(kept.runs, kept.keys, strict=True))
         self._now = now
         self.gone: set[str] = set()
         """Runs of which the cache holds what is no longer there."""
 
+    def is_up_to_date(self, records: Iterable[Record]) -> bool:
+        """Say whether nothing has to be read."""
+        return all(self._news(record) is None for record in records)
+
     def read(self, record: Record) -> Iterator[Row]:
         """Yield what is to replace the cache's row of a run, if anything."""
-        known, key = self._known.get(record.id), self._settled(record)
-        if key and key == known:
+        news = self._news(record)
+        if news is None:
             return
-        attempts = attempts_of(self._paths, record)
-        found = [list_sources(attempt) for attempt in attempts]
-        key = key or self._key([stamp(entry) for _, entries in found for entry in entries])
-        if key and key == known:
-            return
-        sources = [each for each, _ in found if each != _NOTHING]
+        key, sources = news
         if sources:
             yield _row(record.id, key, sources)
-        elif known is not None:
+        else:
             self.gone.add(record.id)
+
+    def _news(self, record: Record) -> tuple[str, list[Sources]] | None:
+        """Return the key and the files of a run that has to be read anew; None where what is known of it holds."""
+        known, key = self._known.get(record.id), self._settled(record)
+        if key and key == known:
+            return None
+        found = [list_sources(attempt) for attempt in attempts_of(self._paths, record)]
+        key = key or self._key([stamp(entry) for _, entries in found for entry in entries])
+        sources = [each for each, _ in found if each != _NOTHING]
+        if (key and key == known) or (known is None and not sources):
+            return None
+        return key, sources
 
     def _settled(self, record: Record) -> str:
         """Return the key of a run whose files nobody changes any more; empty for others, and where older attempts may be taken away."""
@@ -140,7 +235,7 @@ def _numbers_up_to(run: RunPaths, name: str) -> list[tuple[int, int]]:
 
 
 def _row(run: str, key: str, sources: Sequence[Sources]) -> Row:
-    told = [read_attempt(each) for each in sources]
+    told = read_attempts(sources)
     curves, texts = split(merge_series(each.series for each in told))
     final = next((each.final for each in reversed(told) if each.final), {})
     return Row(run, key, curves, Notes(texts=texts, final=final, unread=sum(each.unread for each in told)))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from itertools import islice
 from pathlib import Path, PurePosixPath
@@ -100,7 +100,19 @@ def stamp(entry: os.DirEntry[str]) -> Stamp:
     return Stamp(entry.path, status.st_size, status.st_mtime_ns, status.st_ino)
 
 
-def read_attempt(sources: Sources) -> Told:
+def read_attempts(attempts: Sequence[Sources]) -> list[Told]:
+    """Read what the attempts of a run told."""
+    tops = [os.path.commonpath(each.events) if each.events else "" for each in attempts]
+    outer = [top for top, each in zip(tops, attempts, strict=True) if each.events]
+    return [_read_attempt(each, _outermost(top, outer)) for each, top in zip(attempts, tops, strict=True)]
+
+
+def _outermost(top: str, tops: Sequence[str]) -> str:
+    """Return from where the event files of an attempt are named: one that had not come to all its folders names them as the others do."""
+    return min((other for other in tops if PurePosixPath(top).is_relative_to(other)), key=len, default=top)
+
+
+def _read_attempt(sources: Sources, top: str) -> Told:
     """Read what an attempt told; of a metric in both, metrics.jsonl counts and not the event files."""
     unread = 0
     pieces = []
@@ -108,13 +120,16 @@ def read_attempt(sources: Sources) -> Told:
         unread += reports.unread
         pieces.append(to_series(reports))
     final = read_final(sources.final) if sources.final else {}
-    series = {**(event_series(sources.events) if sources.events else {}), **in_one_file(pieces)}
+    series = {**event_series(sources.events, top), **in_one_file(pieces)}
     return Told(series, final or {}, unread + (final is None))
 
 
-def event_series(events: Mapping[str, list[str]]) -> dict[str, Series]:
-    """Return metric → series of event files, named by tag, and by the sub-folder of the writer's where `add_scalars` made one."""
-    top = os.path.commonpath(events)
+def event_series(events: Mapping[str, list[str]], top: str | None = None) -> dict[str, Series]:
+    """Return metric → series of event files, named by tag, and by the sub-folder of the writer's where `add_scalars` made one.
+
+    `top`: the folder from which sub-folders are named; without it the one that all these files are in.
+    """
+    top = os.path.commonpath(events) if top is None and events else top or ""
     found: dict[str, Series] = {}
     for folder, files in events.items():
         prefix = PurePosixPath(folder).relative_to(top).parts

@@ -7,9 +7,7 @@ from typing import Any, NamedTuple
 
 import msgspec
 
-from orchestrator.grid.where import parse_where
-from orchestrator.results.select import flat
-from orchestrator.store.errors import InputError, SelectionError
+from orchestrator.store.errors import InputError
 from orchestrator.tables.groups import Group, make_groups
 from orchestrator.tables.keys import as_word, find_keys, identity, value_at, values_at, varying
 from orchestrator.tables.sample import Run, Sample
@@ -93,18 +91,6 @@ def _differs_within(runs: Iterable[Run], key: str, by: Sequence[str]) -> bool:
         if found.setdefault(place, value) != value:
             return True
     return False
-
-
-def selected(sample: Sample, expression: str, option: str) -> tuple[Run, ...]:
-    """Return the runs that an expression selects; raise SelectionError, with the option's name, where it selects none."""
-    try:
-        where = parse_where(expression)
-        found = tuple(where.select_by_short_keys(sample.runs, lambda run: {GRID: run.grid, **flat(run.manifest)}))
-    except SelectionError as error:
-        raise SelectionError(str(error).replace("--where", option, 1)) from error
-    if not found:
-        raise SelectionError(f"{option} {expression!r}: selects none of {len(sample.runs)} runs. List them with: mrsweep summary")
-    return found
 
 
 def only(sample: Sample, runs: Iterable[Run]) -> Sample:

@@ -6,14 +6,15 @@ from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING
 
 from orchestrator.metrics.history import Curve
-from orchestrator.plots.cells import Ask, Keys, by_hue, find_figure_keys, hue_label, make_cells, only, selected, without_baseline
+from orchestrator.plots.cells import Ask, Keys, by_hue, find_figure_keys, hue_label, make_cells, only, without_baseline
 from orchestrator.plots.figure import Axis, Figure, Line, Point, Role, counts, drawn_values, spans_decades
 from orchestrator.plots.told import averaged, check_finite, legend_title, told_kinds, too_many, y_label
 from orchestrator.store.errors import InputError
 from orchestrator.tables.groups import Group
 from orchestrator.tables.metric_names import check_metric
 from orchestrator.tables.sample import Run, Sample
-from orchestrator.tables.statistics import margin
+from orchestrator.tables.select import select_runs
+from orchestrator.tables.statistics import Means, mean_of_columns
 
 if TYPE_CHECKING:
     import numpy as np
@@ -29,13 +30,15 @@ def plan_curves(sample: Sample, ask: Ask) -> Figure:
     if ask.best == "":
         raise InputError("--best: curves have no best group at each step. Name runs, as in --best 'model.blocks=IIV'")
     keys = find_figure_keys(ask, sample)
-    base = selected(sample, ask.baseline, "--baseline") if ask.baseline else ()
+    base = select_runs(sample, ask.baseline, "--baseline") if ask.baseline else ()
     groups = make_cells(without_baseline(sample, base, keys), keys, [ask.y])
     lines = [
         Line(label=hue_label(found[0], keys) or ask.y, points=points_of(found[0].runs, ask.y)) for found in by_hue(groups, keys).values()
     ]
-    lines += _extra(sample, base, f"baseline: {ask.baseline}", Role.BASELINE, keys, ask)
-    lines += _extra(sample, selected(sample, ask.best, "--best") if ask.best else (), f"best: {ask.best}", Role.BEST, keys, ask)
+    best = select_runs(sample, ask.best, "--best") if ask.best else ()
+    for runs, label, role in ((base, f"baseline: {ask.baseline}", Role.BASELINE), (best, f"best: {ask.best}", Role.BEST)):
+        if runs:
+            lines.append(Line(label=label, points=_mean_of(only(sample, runs), keys, ask.y), role=role))
     check_finite(lines, ask.y)
     return Figure(
         x=Axis(label="step", is_log=False),
@@ -47,11 +50,10 @@ def plan_curves(sample: Sample, ask: Ask) -> Figure:
     )
 
 
-def _extra(sample: Sample, runs: Sequence[Run], label: str, role: Role, keys: Keys, ask: Ask) -> list[Line]:
-    if not runs:
-        return []
-    (group,) = make_cells(only(sample, runs), Keys("", (), keys.over), [ask.y])
-    return [Line(label=label, points=points_of(group.runs, ask.y), role=role)]
+def _mean_of(sample: Sample, keys: Keys, metric: str) -> tuple[Point, ...]:
+    """Return the mean over all runs of a sample."""
+    (group,) = make_cells(sample, Keys("", (), keys.over), [metric])
+    return points_of(group.runs, metric)
 
 
 def _notes(keys: Keys, groups: Sequence[Group], lines: Sequence[Line], metric: str) -> list[str]:
@@ -82,7 +84,7 @@ def points_of(runs: Iterable[Run], metric: str) -> tuple[Point, ...]:
     table = np.full((len(curves), len(steps)), np.nan)
     for row, curve in zip(table, curves, strict=True):
         row[np.searchsorted(steps, curve.steps)] = curve.values
-    return tuple(_summarised(steps, table))
+    return tuple(_points(steps, mean_of_columns(table)))
 
 
 def finite_part(curve: Curve) -> Curve:
@@ -93,15 +95,7 @@ def finite_part(curve: Curve) -> Curve:
     return Curve(curve.steps[finite], curve.values[finite])
 
 
-def _summarised(steps: npt.NDArray[np.float64], table: npt.NDArray[np.float64]) -> Iterable[Point]:
-    """Yield the mean of each column, and its interval where there are two values and more. table: (run, step), NaN where nothing is."""
-    import numpy as np
-
-    present = np.isfinite(table)
-    n = present.sum(axis=0)
-    mean = np.where(present, table, 0.0).sum(axis=0) / n
-    spread = np.where(present, (table - mean) ** 2, 0.0).sum(axis=0)
-    std = np.sqrt(spread / np.maximum(n - 1, 1))
-    for step, count, middle, deviation in zip(steps.tolist(), n.tolist(), mean.tolist(), std.tolist(), strict=True):
-        half = margin(deviation, count) if count > 1 else None
-        yield Point(x=step, n=count, mean=middle, low=None if half is None else middle - half, high=None if half is None else middle + half)
+def _points(steps: npt.NDArray[np.float64], means: Means) -> Iterable[Point]:
+    """Yield the mean at each step, and its interval where there are two values and more."""
+    for step, n, mean, half in zip(steps.tolist(), means.n.tolist(), means.mean.tolist(), means.half.tolist(), strict=True):
+        yield Point(x=step, n=n, mean=mean, low=mean - half if n > 1 else None, high=mean + half if n > 1 else None)

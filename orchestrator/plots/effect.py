@@ -15,16 +15,16 @@ from orchestrator.plots.cells import (
     hue_label,
     make_cells,
     only,
-    selected,
     without_baseline,
 )
 from orchestrator.plots.figure import Axis, Figure, Line, Point, Role, drawn_values, spans_decades
-from orchestrator.plots.told import check_finite, legend_title, notes_on_cells, x_label, y_label
+from orchestrator.plots.told import check_finite, legend_title, notes_on_cells, y_label
 from orchestrator.store.errors import InputError
 from orchestrator.tables.groups import Group
 from orchestrator.tables.keys import as_word, identity, value_at
 from orchestrator.tables.metric_names import check_metric
 from orchestrator.tables.sample import Run, Sample
+from orchestrator.tables.select import select_runs
 
 
 class Scale(NamedTuple):
@@ -47,7 +47,7 @@ def plan_effect(sample: Sample, ask: Ask) -> Figure:
     """
     check_metric(ask.y, sample.runs, "--y")
     keys = find_figure_keys(ask, sample)
-    base = selected(sample, ask.baseline, "--baseline") if ask.baseline else ()
+    base = select_runs(sample, ask.baseline, "--baseline") if ask.baseline else ()
     shown, lacking = _with_key(without_baseline(sample, base, keys), keys.x)
     scale = make_scale([value_at(run, keys.x) for run in shown.runs])
     cells = make_cells(shown, keys, _metrics(ask, sample))
@@ -89,8 +89,8 @@ def make_scale(values: Iterable[Any]) -> Scale:
 
 def _x_axis(key: str, scale: Scale) -> Axis:
     if not scale.is_numeric:
-        return Axis(label=x_label(key), categories=tuple(map(as_word, scale.values)))
-    return Axis(label=x_label(key), is_log=spans_decades([float(value) for value in scale.values]))
+        return Axis(label=key, categories=tuple(map(as_word, scale.values)))
+    return Axis(label=key, is_log=spans_decades([float(value) for value in scale.values]))
 
 
 def _series(cells: Sequence[Group], keys: Keys, scale: Scale, metric: str) -> list[Line]:
@@ -134,7 +134,7 @@ def _best(shown: Sample, cells: Sequence[Group], keys: Keys, scale: Scale, ask: 
     if ask.best is None:
         return []
     if ask.best:
-        runs = only(shown, selected(shown, ask.best, "--best"))
+        runs = only(shown, select_runs(shown, ask.best, "--best"))
         within = Keys(keys.x, (), keys.over)
         _named("--best", lambda: check_averaged(runs, within))
         return [Line(label=f"best: {ask.best}", points=_points(make_cells(runs, within, [ask.y]), scale), role=Role.BEST)]

@@ -7,21 +7,16 @@ from collections.abc import Iterable, Sequence
 
 from orchestrator.plots.cells import Keys
 from orchestrator.plots.figure import Line, Role, counts
+from orchestrator.results.abbreviations import last_words
 from orchestrator.store.errors import InputError
 from orchestrator.tables.diverged import diverged_later
 from orchestrator.tables.groups import Gap, Group
-from orchestrator.tables.keys import last_words
 from orchestrator.tables.metric_names import told_runs
 from orchestrator.tables.sample import Sample
 
 MOST_READABLE = 8
 """More lines are drawn, and said to be too many."""
 DIRECTIONS = {"max": "higher is better", "min": "lower is better"}
-
-
-def x_label(key: str) -> str:
-    """Return the label of the axis of a key: the key, as the grid file writes it."""
-    return key
 
 
 def y_label(metric: str, sample: Sample) -> str:

@@ -8,6 +8,7 @@ from typing import Any
 import msgspec
 
 from orchestrator.grid.manifest import Manifest
+from orchestrator.results.abbreviations import last_words, short_names, told_short
 from orchestrator.results.select import varying_keys
 
 MOST_LEVELS = 12
@@ -57,6 +58,24 @@ def make_axis(key: str, values: Mapping[str, Any]) -> Axis:
     levels = tuple(_ordered(kinds))
     places = {level: place for place, level in enumerate(levels)}
     return Axis(key=key, levels=levels, level_of={run: places[one] for run, one in labels.items()}, distinct=len(levels))
+
+
+def label_runs(manifests: Sequence[Manifest], keys: Sequence[str], longest: int) -> tuple[dict[str, str], str]:
+    """Return run id → the values of these keys, and a sentence on names of keys that are written short, which some label needs.
+
+    `longest`: letters that a label has room for.
+    """
+    labels = _labelled(manifests, last_words(keys))
+    if all(len(told) <= longest for told in labels.values()):
+        return labels, ""
+    names = short_names(keys)
+    meant = told_short(names)
+    return _labelled(manifests, names), f"In the legends, {meant}." if meant else ""
+
+
+def _labelled(manifests: Sequence[Manifest], names: Mapping[str, str]) -> dict[str, str]:
+    told = {one.id: " ".join(f"{name}={label(one.varying[key])}" for key, name in names.items() if key in one.varying) for one in manifests}
+    return {one.id: told[one.id] or one.label for one in manifests}
 
 
 def label(value: Any) -> str:

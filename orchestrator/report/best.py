@@ -9,9 +9,10 @@ from orchestrator.grid.manifest import Manifest
 from orchestrator.metrics.lines import as_float
 from orchestrator.report.content import Content
 from orchestrator.report.effects import why_none
-from orchestrator.report.markup import Section, command, count, measured, paragraph, text
+from orchestrator.report.markup import Section, command, measured, paragraph, text
 from orchestrator.report.scores import Scores
 from orchestrator.report.usage import span
+from orchestrator.results.counting import count
 from orchestrator.store.records import Record
 from orchestrator.tables.study import Study
 from orchestrator.tables.values import selected_step, values_of

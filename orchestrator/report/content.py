@@ -19,6 +19,8 @@ class Frame(msgspec.Struct, frozen=True, kw_only=True):
     step: int
     image: bytes
     """A small WebP file."""
+    window: tuple[float, float] | None = None
+    """The values that are black and white; None: nobody knows, or they are the bytes that the entry saved."""
 
 
 class Panel(msgspec.Struct, frozen=True, kw_only=True):

@@ -8,17 +8,16 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from orchestrator.grid.manifest import Manifest
 from orchestrator.metrics.history import Curve
 from orchestrator.report import figures
-from orchestrator.report.axes import Axis, label
+from orchestrator.report.axes import Axis, label_runs
 from orchestrator.report.colours import strokes
 from orchestrator.report.effects import Effect
-from orchestrator.report.markup import Section, count, paragraph, text
+from orchestrator.report.markup import Section, paragraph, text
 from orchestrator.report.thinning import MOST_STEPS, at_steps, common_steps, up_to_steps
-from orchestrator.results.select import short_names
+from orchestrator.results.counting import count
 from orchestrator.store.states import State
-from orchestrator.tables.statistics import margin
+from orchestrator.tables.statistics import mean_of_columns
 from orchestrator.tables.study import Study
 
 if TYPE_CHECKING:
@@ -83,13 +82,6 @@ def metrics_with_curves(curves: Curves, first: str) -> list[str]:
     moving = {name for run in curves.values() for name, curve in run.items() if (curve.values != curve.values[0]).any()}
     kin = first.rpartition("/")[0]
     return sorted(tally, key=lambda name: (name != first, name not in moving, name.rpartition("/")[0] != kin, -tally[name], name))
-
-
-def short_labels(manifests: Sequence[Manifest], keys: Sequence[str]) -> dict[str, str]:
-    """Return run id → the values of these keys, under names as short as tells them apart."""
-    names = short_names(keys)
-    told = {one.id: " ".join(f"{names[key]}={label(one.varying[key])}" for key in keys if key in one.varying) for one in manifests}
-    return {one.id: told[one.id] or one.label for one in manifests}
 
 
 def of_metric(metric: str, curves: Curves) -> dict[str, Curve]:
@@ -158,14 +150,7 @@ def _single(name: str, curve: Curve) -> Line:
 
 def group_line(name: str, values: npt.NDArray[np.float64], steps: npt.NDArray[np.float64]) -> Line:
     """Return mean and confidence interval of curves at common steps, (run, step); at each of the runs with a finite number there."""
-    import numpy as np
-
-    known = np.isfinite(values)
-    runs = known.sum(axis=0)
-    filled = np.where(known, values, 0.0)
-    mean = filled.sum(axis=0) / np.maximum(runs, 1)
-    squares = np.where(known, (values - mean) ** 2, 0.0).sum(axis=0)
-    half = np.sqrt(squares / np.maximum(runs - 1, 1)) * np.array([margin(1.0, n) if n > 1 else 0.0 for n in runs.tolist()])
+    runs, mean, half = mean_of_columns(values)
     seen = runs > 0
     low, high = (mean - half)[seen], (mean + half)[seen]
     return Line(label=name, steps=steps[seen], mean=mean[seen], low=low, high=high, runs=runs[seen], most=len(values))
@@ -179,11 +164,12 @@ def curves_section(study: Study, axes: Sequence[Axis], effects: Sequence[Effect]
     if not metrics:
         return Section("curves", title, paragraph("No run has reported a metric at two steps or more."), is_empty=True)
     axis = grouping(axes, effects)
-    labels = short_labels([manifest for manifest, _ in study.pairs], [axis.key for axis in axes])
+    labels, meant = label_runs([manifest for manifest, _ in study.pairs], [axis.key for axis in axes], LONGEST)
     completed = {record.id for _, record in study.pairs if record.state is State.COMPLETED}
     drawn = [drawing(metric, of_metric(metric, reported), labels, axis, completed) for metric in metrics[:MOST_FIGURES]]
     body = "".join(_holder(place, each) for place, each in enumerate(drawn))
-    told = " ".join(_told(drawn, axis, len(metrics) - len(drawn)))
+    singles = [meant] if meant and any(each.runs <= MOST_LINES for each in drawn) else []
+    told = " ".join([*_told(drawn, axis, len(metrics) - len(drawn)), *singles])
     items = [figures.to_json(draw(each), f"curve-{place}") for place, each in enumerate(drawn)]
     return Section("curves", title, f'{paragraph(told)}<div class="figures">{body}</div>', figures=items)
 

@@ -9,8 +9,9 @@ from statistics import fmean
 import msgspec
 
 from orchestrator.report.axes import Axis
-from orchestrator.report.markup import Section, count, measured, paragraph, percent, text
+from orchestrator.report.markup import Section, measured, paragraph, percent, text
 from orchestrator.report.scores import Scores
+from orchestrator.results.counting import count
 from orchestrator.tables.statistics import Statistics, describe
 
 MOST_LEVELS = 20

@@ -7,9 +7,10 @@ from collections.abc import Iterator, Mapping, Sequence
 from orchestrator.report.axes import Axis
 from orchestrator.report.colours import STATES
 from orchestrator.report.content import Content
-from orchestrator.report.markup import Section, count, measured, paragraph, percent, text
+from orchestrator.report.markup import Section, measured, paragraph, percent, text
 from orchestrator.report.scores import Scores
 from orchestrator.report.usage import span
+from orchestrator.results.counting import count
 
 MOST_LEVELS = 8
 """Values of an axis that are written out."""

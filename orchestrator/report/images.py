@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import io
+import math
 import re
 import warnings
 from collections.abc import Callable, Sequence
@@ -13,9 +14,10 @@ import msgspec
 
 from orchestrator.metrics.history import Curve
 from orchestrator.report.content import Frame, Panel
-from orchestrator.report.markup import Section, count, measured, paragraph
+from orchestrator.report.markup import Section, measured, number, paragraph
 from orchestrator.report.scores import Scores
 from orchestrator.report.thinning import evenly
+from orchestrator.results.counting import count
 from orchestrator.tables.study import Study
 from orchestrator.tables.values import selected_step
 
@@ -36,6 +38,9 @@ MOST_BYTES = 6_000_000
 QUALITY = 85
 FIRST = ("reconstruction", "recon", "output", "truth", "target", "error", "mask")
 """Names that stand first, in this order."""
+
+WINDOW = ("low", "high")
+"""Texts of a PNG file that say which values are black and white."""
 
 _FILE = re.compile(r"(?P<name>.+)-(?P<step>\d+)\.png\Z", re.ASCII)
 
@@ -107,6 +112,18 @@ def reduce(png: bytes) -> bytes:
     return stream.getvalue()
 
 
+def window_of(png: bytes) -> tuple[float, float] | None:
+    """Return which values of the array are black and white in a picture, as they were written into it; None: it does not say."""
+    from PIL import Image
+
+    try:
+        with warnings.catch_warnings(action="ignore"), Image.open(io.BytesIO(png), formats=("PNG",)) as picture:
+            low, high = (float(picture.info.get(name, "nan")) for name in WINDOW)
+    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError):
+        return None
+    return (low, high) if math.isfinite(low) and math.isfinite(high) else None
+
+
 def bounded(panels: Sequence[Panel], most: int = MOST_BYTES) -> list[Panel]:
     """Leave out steps, evenly, until all pictures together have at most `most` bytes."""
     panels = list(panels)
@@ -136,7 +153,8 @@ def make_panel(rank: str, run: str, files: Sequence[File], read: Callable[[File]
     shown = chosen(files)
     for one in shown:
         try:
-            frames.append(Frame(name=one.name, step=one.step, image=reduce(read(one))))
+            png = read(one)
+            frames.append(Frame(name=one.name, step=one.step, image=reduce(png), window=window_of(png)))
         except (ValueError, OSError):
             continue
     return Panel(rank=rank, run=run, frames=tuple(frames), left_out=len(files) - len(frames))
@@ -154,10 +172,13 @@ def images_section(panels: Sequence[Panel], study: Study, scores: Scores) -> Sec
     data = {"steps": steps, "panels": [_panel(panel, labels[panel.run], study, scores) for panel in panels]}
     left_out = sum(panel.left_out for panel in panels)
     told = f"Each picture at the step of the slider, or its last one before; at most {LARGEST} pixels wide or high, and compressed: "
-    told += "measure in the files. Each is scaled by itself, from its smallest to its largest value, unless its entry saved bytes: "
-    told += "grey values cannot be compared between pictures. " + (
-        f"{count(left_out, 'picture')} left out, steps evenly picked." if left_out else ""
+    told += (
+        "measure in the files. Each has a display window of its own, from its smallest value (black) to its largest (white), unless its "
     )
+    told += "entry saved bytes, so that grey values cannot be compared between pictures. "
+    if any(frame.window for panel in panels for frame in panel.frames):
+        told += "The window stands in brackets. "
+    told += f"{count(left_out, 'picture')} left out, steps evenly picked." if left_out else ""
     slider = (
         f'<label class="slider">step <input id="images-step" type="range" min="0" max="{len(steps) - 1}" value="{len(steps) - 1}" step="1">'
         f'<output id="images-shown">{steps[-1]}</output></label>'
@@ -168,7 +189,8 @@ def images_section(panels: Sequence[Panel], study: Study, scores: Scores) -> Sec
 def _panel(panel: Panel, label: str, study: Study, scores: Scores) -> dict[str, Any]:
     names = sorted({frame.name for frame in panel.frames}, key=_order)
     pictures = {
-        name: [[frame.step, base64.b64encode(frame.image).decode()] for frame in panel.frames if frame.name == name] for name in names
+        name: [[frame.step, base64.b64encode(frame.image).decode(), _told(frame)] for frame in panel.frames if frame.name == name]
+        for name in names
     }
     run = study.reported(panel.run)
     steps = sorted({frame.step for frame in panel.frames})
@@ -176,6 +198,11 @@ def _panel(panel: Panel, label: str, study: Study, scores: Scores) -> dict[str, 
     told = _of_selected_step(scores, panel.run, selected)
     at = told_at(run.curves.get(scores.metric), scores.metric, [step for step in steps if step != selected])
     return {"rank": panel.rank, "told": told, "at": at, "label": label, "names": names, "pictures": pictures}
+
+
+def _told(frame: Frame) -> str:
+    """Return the display window of a picture: "[0, 1.25]"."""
+    return f"[{number(frame.window[0])}, {number(frame.window[1])}]" if frame.window is not None else ""
 
 
 def _of_selected_step(scores: Scores, run: str, step: float | None) -> str:

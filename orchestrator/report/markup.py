@@ -73,11 +73,6 @@ def measured(value: float | None) -> str:
     return f"{value:#.4g}"
 
 
-def count(amount: int, noun: str) -> str:
-    """Return "1 run", "2 runs", "1,000 runs"."""
-    return f"{amount:,} {noun}{'s' * (amount != 1)}"
-
-
 def percent(share: float) -> str:
     """Return a share as SVG and CSS take it."""
     return f"{100 * share:.2f}%"

@@ -27,7 +27,7 @@ from orchestrator.report.usage import usage_section, uses_of
 from orchestrator.results.select import varying_keys
 from orchestrator.store.states import State
 
-SCRIPTS = ("figures.js", "table.js", "parallel.js", "images.js")
+SCRIPTS = ("figures.js", "table.js", "parallel.js", "images.js", "scroll.js")
 
 
 def make_page(content: Content, now: float) -> str:

@@ -12,8 +12,9 @@ from orchestrator.grid.manifest import Manifest
 from orchestrator.metrics.history import EMPTY, RunHistory
 from orchestrator.metrics.lines import as_float
 from orchestrator.report.axes import UNSET, label
-from orchestrator.report.markup import Section, count, paragraph, text
+from orchestrator.report.markup import Section, paragraph, text
 from orchestrator.report.scores import Scores
+from orchestrator.results.counting import count
 from orchestrator.store.events import Number
 from orchestrator.store.records import Record
 from orchestrator.store.states import State

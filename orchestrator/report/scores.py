@@ -13,9 +13,8 @@ from orchestrator.metrics.history import RunHistory
 from orchestrator.metrics.lines import as_float
 from orchestrator.store.events import Number
 from orchestrator.store.states import State
-from orchestrator.tables.diverged import ended_infinite
 from orchestrator.tables.study import Study
-from orchestrator.tables.values import selected_step, value_of
+from orchestrator.tables.values import ended_infinite, selected_step, value_of
 
 MOST_NAMED = 6
 """Ids of a sentence."""

@@ -10,9 +10,10 @@ import msgspec
 from orchestrator.grid.manifest import Manifest
 from orchestrator.report.axes import Axis, exact
 from orchestrator.report.effects import Scale, why_none
-from orchestrator.report.markup import Section, count, measured, paragraph, text
+from orchestrator.report.markup import Section, measured, paragraph, text
 from orchestrator.report.scores import Scores
-from orchestrator.tables.keys import last_words
+from orchestrator.results.abbreviations import last_words
+from orchestrator.results.counting import count
 
 MOST_CELLS = 30
 MOST_NAMED = 8

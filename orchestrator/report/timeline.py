@@ -11,7 +11,8 @@ import msgspec
 
 from orchestrator.report import figures
 from orchestrator.report.colours import STATES
-from orchestrator.report.markup import Section, count, paragraph
+from orchestrator.report.markup import Section, paragraph
+from orchestrator.results.counting import count
 from orchestrator.results.overview import Pair
 
 MOST_BARS = 5000

@@ -11,8 +11,9 @@ import msgspec
 from orchestrator.cluster.resources import Resources
 from orchestrator.report import figures
 from orchestrator.report.colours import STATES
-from orchestrator.report.markup import Section, count, number, paragraph, table
+from orchestrator.report.markup import Section, number, paragraph, table
 from orchestrator.report.thinning import evenly
+from orchestrator.results.counting import count
 from orchestrator.results.overview import Pair
 
 MOST_POINTS = 5000

@@ -76,6 +76,22 @@ def telling_lines(failure: Failure, most: int) -> list[str]:
     return lines[-most:] if lines else list(failure.evidence[:most])
 
 
+_MEANING = {"likely": "inferred from what the runs wrote or used", "guess": "nothing better is known"}
+"""Of a word beside a cause; without one, the cause is certain."""
+
+
+def doubt(failure: Failure) -> str:
+    """Return how sure the cause is, to stand beside it: " (likely)"; empty where it is certain."""
+    return f" ({failure.confidence})" if failure.confidence in _MEANING else ""
+
+
+def told_doubts(failures: Iterable[Failure]) -> str:
+    """Return what the words beside these causes mean; empty where all are certain."""
+    words = {failure.confidence for failure in failures}
+    told = [f"({word}): {meaning}" for word, meaning in _MEANING.items() if word in words]
+    return "; ".join([*told, "a cause without such a word is certain"]) if told else ""
+
+
 def _says_nothing(line: str) -> bool:
     return _MARKERS.issuperset(line) or line.startswith("Traceback (most recent call last)")
 

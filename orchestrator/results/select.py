@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
@@ -20,8 +21,6 @@ from orchestrator.store.states import Cause, State
 _ID = re.compile(r"""(?<![\w."'])id\s*(?P<operator>==|=|!=)\s*(?P<quote>["']?)(?P<prefix>[0-9a-fA-F]+)(?P=quote)(?![\w.])""")
 
 
-SHORT = 4
-"""Names of keys of so many letters are never shortened."""
 VALUES = 6
 """Values of a key that are told."""
 _MEANT = dict.fromkeys(("finished", "done", "success", "successful", "succeeded", "complete", "ok"), State.COMPLETED.value)
@@ -97,8 +96,14 @@ def check_where(manifests: Mapping[str, Manifest], where: str) -> None:
 def _told_values(key: str, runs: Iterable[Mapping[str, Any]]) -> str:
     """Return "net.kind is cascade, unet, varnet"."""
     found = [values[key] for values in runs if key in values]
-    held = sorted({value if isinstance(value, str) else canonical(value) for value in found})
+    texts = {value if isinstance(value, str) else canonical(value): value for value in found}
+    held = sorted(texts, key=lambda text: (_size(texts[text]), text))
     return f"{key} is {', '.join(held[:VALUES])}{', …' if len(held) > VALUES else ''}"
+
+
+def _size(value: Any) -> float:
+    """Return by what a value is told before others: numbers by their size, texts after them."""
+    return float(value) if isinstance(value, int | float) and abs(value) < 1e300 else math.inf
 
 
 def find_failure(records: Iterable[Record], prefix: str) -> str:
@@ -146,21 +151,6 @@ def _leaves(config: Mapping[str, Any], prefix: str) -> Iterator[tuple[str, Any]]
             yield from _leaves(value, f"{prefix}{key}.")
         else:
             yield f"{prefix}{key}", value
-
-
-def short_names(keys: Iterable[str]) -> dict[str, str]:
-    """Return key → its last word, or of a long one the shortest beginning, at least 3 letters, that tells it from the others."""
-    keys = list(keys)
-    last = Counter(key.rpartition(".")[2] for key in keys)
-    names = {key: word if last[word := key.rpartition(".")[2]] == 1 else key for key in keys}
-    return {key: _beginning(name, [other for other in names.values() if other != name]) for key, name in names.items()}
-
-
-def _beginning(name: str, others: list[str]) -> str:
-    if len(name) <= SHORT:
-        return name
-    lengths = range(SHORT - 1, len(name))
-    return next((name[:length] for length in lengths if not any(other.startswith(name[:length]) for other in others)), name)
 
 
 def varying_keys(manifests: Iterable[Manifest]) -> list[str]:

@@ -316,6 +316,11 @@ class GridPaths:
         return self.dir / "metrics.cache"
 
     @property
+    def shown(self) -> Path:
+        """What tables show of that: derived."""
+        return self.dir / "metrics.shown"
+
+    @property
     def report(self) -> Path:
         """Derived: the page about the grid."""
         return self.dir / "report.html"

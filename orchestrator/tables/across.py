@@ -8,10 +8,11 @@ from typing import Any
 import msgspec
 
 from orchestrator.grid.canonical import canonical
+from orchestrator.results.abbreviations import last_words
 from orchestrator.tables.figures import NONE
 from orchestrator.tables.grouped import notes_on_sample, usual_n, with_n
 from orchestrator.tables.groups import Cell, Group, Groups, Place
-from orchestrator.tables.keys import as_word, key_columns, last_words, told
+from orchestrator.tables.keys import as_word, key_columns, told
 from orchestrator.tables.notes import count_runs, notes_on_groups, read_values
 from orchestrator.tables.sample import Sample
 from orchestrator.tables.table import Table, Tables

@@ -6,12 +6,11 @@ from collections.abc import Mapping, Sequence
 
 import msgspec
 
-from orchestrator.grid.where import Where, parse_where
-from orchestrator.results.select import flat
-from orchestrator.store.errors import InputError, SelectionError
+from orchestrator.store.errors import InputError
 from orchestrator.tables.groups import Cell, Group, Groups, Place
 from orchestrator.tables.keys import find_keys, told
-from orchestrator.tables.sample import Run, Sample
+from orchestrator.tables.sample import Sample
+from orchestrator.tables.select import keys_of, select_runs
 from orchestrator.tables.statistics import describe
 
 
@@ -21,35 +20,17 @@ def add_differences(groups: Groups, sample: Sample, expression: str) -> Groups:
     The baseline of a group is the one that the expression selects among those that share its other keys of `by`:
     `mask.kind=random` compares at equal mask.keep. Raises InputError for an expression that selects none, or several.
     """
-    where = _parse(expression)
-    named = find_keys(sorted(where.keys), sample, "--baseline")
+    named = find_keys(keys_of(expression, "--baseline"), sample, "--baseline")
     outside = [key for key in named if key not in groups.by]
     if outside:
         raise InputError(f"--baseline {expression}: {outside[0]} is not in --by; a baseline is one of the groups. Add it to --by.")
     rest = [place for place, key in enumerate(groups.by) if key not in named]
-    chosen = {run.manifest.id for run in _select(where, expression, sample)}
+    chosen = {run.manifest.id for run in select_runs(sample, expression, "--baseline")}
     bases = _bases(groups, rest, chosen, expression)
     compared = tuple(_compare(group, bases.get(_at(group, rest))) for group in groups.groups)
     lone = [told(groups.by, group.values) for group in groups.groups if _at(group, rest) not in bases]
     notes = (f"no baseline beside {'; '.join(lone[:6])}",) if lone else ()
     return msgspec.structs.replace(groups, groups=compared, notes=(*groups.notes, *notes))
-
-
-def _parse(expression: str) -> Where:
-    try:
-        return parse_where(expression)
-    except SelectionError as error:
-        raise SelectionError(str(error).replace("--where", "--baseline", 1)) from error
-
-
-def _select(where: Where, expression: str, sample: Sample) -> list[Run]:
-    try:
-        found = where.select_by_short_keys(sample.runs, lambda run: {"grid": run.grid, **flat(run.manifest)})
-    except SelectionError as error:
-        raise SelectionError(str(error).replace("--where", "--baseline", 1)) from error
-    if not found:
-        raise InputError(f"--baseline {expression}: selects no run. Look at the values there are with: mrsweep summary")
-    return found
 
 
 def _at(group: Group, rest: Sequence[int]) -> Place:

@@ -10,9 +10,10 @@ from typing import Any, NamedTuple
 import msgspec
 
 from orchestrator.grid.objective import Objective
+from orchestrator.results.abbreviations import last_words
 from orchestrator.store.events import Number
 from orchestrator.tables.groups import per_group
-from orchestrator.tables.keys import key_columns, last_words, told, values_at, varying
+from orchestrator.tables.keys import key_columns, told, values_at, varying
 from orchestrator.tables.metric_names import check_metric, choose_metrics, is_finite, metric_columns, notes_on_values
 from orchestrator.tables.notes import MOST_GROUPS, count_runs, notes_on_results, notes_on_test, read_values, told_extreme
 from orchestrator.tables.sample import SHORT_ID, Run, Sample
@@ -61,6 +62,7 @@ def make_best(sample: Sample, metric: Objective, per: Sequence[str], patterns: S
         ),
         counts=count_runs(sample, shown, read_values(sample.runs, shown)),
         short=last_words((*group, *keyed)),
+        aside=ORIGIN,
         needed=named[0],
     )
     columns = (*group, *head(sample), *keyed, *named, "ranked", "step", *ORIGIN)

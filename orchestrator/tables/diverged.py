@@ -2,12 +2,8 @@
 
 from __future__ import annotations
 
-import math
-
-from orchestrator.grid.objective import Objective
-from orchestrator.metrics.history import RunHistory
-from orchestrator.metrics.lines import as_float
 from orchestrator.tables.sample import Run, Sample
+from orchestrator.tables.values import ended_infinite
 
 
 def diverged_later(sample: Sample) -> list[Run]:
@@ -16,12 +12,3 @@ def diverged_later(sample: Sample) -> list[Run]:
     if selection is None:
         return []
     return [run for run in sample.completed if run.step is not None and ended_infinite(run.reported, selection)]
-
-
-def ended_infinite(reported: RunHistory, selection: Objective) -> bool:
-    """Say whether the last report of a metric, or what the entry returned under its name, is NaN or infinite."""
-    curve = reported.curves.get(selection.name)
-    if curve is not None and len(curve.values) and not math.isfinite(curve.values.item(-1)):
-        return True
-    returned = as_float(reported.final.get(selection.name))
-    return returned is not None and not math.isfinite(returned)

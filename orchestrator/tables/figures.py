@@ -47,15 +47,19 @@ def as_words(table: Table) -> list[list[str]]:
     """Return the cells of a table as texts: keys as they were written, other numbers with as many decimals as their column needs."""
     if not table.rows:
         return []
-    columns = [_column(name in table.short, cells) for name, cells in zip(table.columns, zip(*table.rows, strict=True), strict=True)]
+    columns = [
+        [as_text(cell) for cell in cells] if name in table.short else _column(cells, table.decimals.get(name, _MOST_DECIMALS))
+        for name, cells in zip(table.columns, zip(*table.rows, strict=True), strict=True)
+    ]
     return [list(row) for row in zip(*columns, strict=True)]
 
 
-def _column(is_key: bool, cells: Sequence[Any]) -> list[str]:
+def _column(cells: Sequence[Any], measured: int) -> list[str]:
+    """Return the cells with equal decimals, where these suit all of them. `measured`: so many at most."""
     numbers = [abs(cell) for cell in cells if isinstance(cell, float) and math.isfinite(cell) and cell]
-    if is_key or not numbers:
+    if not numbers:
         return [as_text(cell) for cell in cells]
-    decimals = max(0, _DIGITS - 1 - math.floor(math.log10(max(numbers))))
+    decimals = min(measured, max(0, _DIGITS - 1 - math.floor(math.log10(max(numbers)))))
     alike = decimals <= _MOST_DECIMALS and max(numbers) < 10**_MOST_DECIMALS and min(numbers) >= 10.0**-decimals
     form = f".{decimals}f" if alike else f".{_DIGITS}g"
     return [format(cell, form) if isinstance(cell, float) and math.isfinite(cell) else as_text(cell) for cell in cells]

@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from typing import Any
 
+from orchestrator.results.abbreviations import last_words
 from orchestrator.tables.figures import interval
 from orchestrator.tables.groups import Cell, Gap, Group, Groups, told_gaps
-from orchestrator.tables.keys import key_columns, last_words
+from orchestrator.tables.keys import key_columns
 from orchestrator.tables.metric_names import metric_columns, notes_on_values
 from orchestrator.tables.notes import count_runs, notes_on_groups, notes_on_results, notes_on_selection, read_values
 from orchestrator.tables.sample import Sample

@@ -81,7 +81,7 @@ def make_groups(sample: Sample, by: Sequence[str], over: Sequence[str], metrics:
     keys = {place: tuple(key for key in over if _has_key(found, key)) for place, found in indexed.items()}
     peers = {place: (place[by.index(GRID)] if GRID in by else "", keys[place]) for place in indexed}
     common = {each: _common([indexed[place] for place in indexed if peers[place] == each], each[1]) for each in set(peers.values())}
-    groups = tuple(_group(place, found, by, keys[place], metrics, common[peers[place]]) for place, found in indexed.items())
+    groups = tuple(_group(_Members(place, found, keys[place], common[peers[place]]), by, metrics) for place, found in indexed.items())
     spanned = tuple(over) or tuple(key for key in varying(sample) if key not in by)
     return Groups(by=tuple(by), spanned=spanned, metrics=tuple(metrics), groups=groups)
 
@@ -122,9 +122,20 @@ def _common(peers: Sequence[Mapping[Place, Run]], over: Sequence[str]) -> dict[P
     return {place: names[place] for place, count in counts.items() if 2 * count > len(peers)}
 
 
-def _group(
-    place: Place, found: Mapping[Place, Run], by: Sequence[str], over: Sequence[str], metrics: Sequence[str], common: Mapping[Place, str]
-) -> Group:
+class _Members(NamedTuple):
+    """The runs of one group."""
+
+    place: Place
+    found: Mapping[Place, Run]
+    """By the values of the keys that they are taken over."""
+    over: tuple[str, ...]
+    """These keys, as far as the runs have them."""
+    common: Mapping[Place, str]
+    """Values of these keys that all groups should have, and what a person calls them."""
+
+
+def _group(members: _Members, by: Sequence[str], metrics: Sequence[str]) -> Group:
+    place, found, over, common = members
     names = {at: told(over, values_at(run, over)) if over else run.id for at, run in found.items()}
     absent = [Gap(name, "not in the grid") for at, name in common.items() if at not in found]
     gaps = [Gap(names[at], run.standing) for at, run in found.items() if not run.is_completed]

@@ -7,6 +7,7 @@ from typing import Any
 
 from orchestrator.grid.canonical import canonical
 from orchestrator.grid.dotted import ABSENT, flatten, lookup, nearest_keys
+from orchestrator.results.abbreviations import last_words
 from orchestrator.results.select import varying_keys
 from orchestrator.store.errors import InputError
 from orchestrator.tables.sample import Run, Sample
@@ -83,12 +84,6 @@ def _find_key(word: str, sample: Sample, option: str) -> str:
 def key_columns(keys: Sequence[str], others: Collection[str]) -> tuple[str, ...]:
     """Return the columns of keys; one whose name another column has says that it is of the config."""
     return tuple(f"{key} (config)" if key in others else key for key in keys)
-
-
-def last_words(keys: Sequence[str]) -> dict[str, str]:
-    """Return key → its last word, where that tells it from the others."""
-    words = [key.rpartition(".")[2] for key in keys]
-    return {key: word if words.count(word) == 1 else key for key, word in zip(keys, words, strict=True)}
 
 
 def told(keys: Sequence[str], values: Sequence[Any], short: Mapping[str, str] | None = None) -> str:

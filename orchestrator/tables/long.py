@@ -8,7 +8,8 @@ from itertools import repeat
 import msgspec
 
 from orchestrator.metrics.history import Curve
-from orchestrator.tables.keys import all_keys, key_columns, last_words, values_at, varying
+from orchestrator.results.abbreviations import last_words
+from orchestrator.tables.keys import all_keys, key_columns, values_at, varying
 from orchestrator.tables.metric_names import choose_metrics, metric_columns
 from orchestrator.tables.notes import notes_on_results
 from orchestrator.tables.sample import SHORT_ID, Run, Sample

@@ -6,10 +6,12 @@ from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 
 from orchestrator.grid.objective import Objective
+from orchestrator.results.abbreviations import last_words
+from orchestrator.results.counting import count
 from orchestrator.store.events import Number
 from orchestrator.tables.diverged import diverged_later
 from orchestrator.tables.groups import Gap, Group, Groups, told_gaps
-from orchestrator.tables.keys import last_words, told
+from orchestrator.tables.keys import told
 from orchestrator.tables.metric_names import all_finite, is_finite, notes_on_values, told_runs
 from orchestrator.tables.sample import Run, Sample
 from orchestrator.tables.values import values_of
@@ -78,8 +80,8 @@ def notes_on_results(sample: Sample) -> Iterator[str]:
     """Yield which runs have no result or no value of the selection metric, and what of the reports could not be read."""
     standing = Counter(run.standing for run in sample.runs if not run.is_completed)
     if standing:
-        listed = ", ".join(f"{count:,} {word}" for word, count in standing.most_common())
-        yield f"{sum(standing.values()):,} of {_runs(len(sample.runs))} without a result: {listed}"
+        listed = ", ".join(f"{number:,} {word}" for word, number in standing.most_common())
+        yield f"{sum(standing.values()):,} of {count(len(sample.runs), 'run')} without a result: {listed}"
     unreported = _unreported(sample)
     if unreported and sample.selection is not None:
         noun = "run" if unreported == 1 else "runs"
@@ -87,7 +89,7 @@ def notes_on_results(sample: Sample) -> Iterator[str]:
     yield from _diverged(sample)
     damaged = [run.reported.unread for run in sample.runs if run.reported.unread]
     if damaged:
-        yield f"{sum(damaged):,} reports of {_runs(len(damaged))} cannot be read (damaged, or too long a line), and are left out"
+        yield f"{sum(damaged):,} reports of {count(len(damaged), 'run')} cannot be read (damaged, or too long a line), and are left out"
 
 
 def _diverged(sample: Sample) -> Iterator[str]:
@@ -118,7 +120,3 @@ def _gaps(group: Group, groups: Groups, short: Mapping[str, str]) -> Iterator[st
 
 def _told(name: str, n: int, expected: int, gaps: Sequence[Gap]) -> str:
     return f"{'thin' if n else 'missing'}: {name}: {n} of {expected}; {told_gaps(gaps)}"
-
-
-def _runs(count: int) -> str:
-    return f"{count:,} run{'s' * (count != 1)}"

@@ -5,8 +5,13 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from functools import cache
+from typing import TYPE_CHECKING, NamedTuple
 
 import msgspec
+
+if TYPE_CHECKING:
+    import numpy as np
+    import numpy.typing as npt
 
 CONFIDENCE = 0.95
 _LARGEST = 1e150
@@ -60,6 +65,29 @@ def _scaled(statistics: Statistics, factor: float) -> Statistics:
     """Return the statistics of values that are larger by a factor; what is beyond a float is infinite."""
     figures = {name: value * factor for name, value in msgspec.structs.asdict(statistics).items() if name != "n" and value is not None}
     return msgspec.structs.replace(statistics, **figures)
+
+
+class Means(NamedTuple):
+    """The mean of each column of a table, over the finite values in it."""
+
+    n: npt.NDArray[np.int64]
+    """How many these are."""
+    mean: npt.NDArray[np.float64]
+    """0 where there is none."""
+    half: npt.NDArray[np.float64]
+    """Half the width of its confidence interval; 0 where fewer than two values have no spread."""
+
+
+def mean_of_columns(values: npt.NDArray[np.float64]) -> Means:
+    """Return the means of the columns of a table, (run, step), and their intervals; what is not finite is left out."""
+    import numpy as np
+
+    present = np.isfinite(values)
+    n = present.sum(axis=0)
+    mean = np.where(present, values, 0.0).sum(axis=0) / np.maximum(n, 1)
+    squares = np.where(present, (values - mean) ** 2, 0.0).sum(axis=0)
+    of_one = np.array([margin(1.0, each) if each > 1 else 0.0 for each in n.tolist()])
+    return Means(n, mean, np.sqrt(squares / np.maximum(n - 1, 1)) * of_one)
 
 
 def margin(std: float, n: int) -> float:

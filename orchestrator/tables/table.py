@@ -26,6 +26,10 @@ class Table(msgspec.Struct, frozen=True, kw_only=True):
     """runs, missing, unreported, not_finite."""
     short: Mapping[str, str] = {}
     """Column → its heading where there is little room."""
+    aside: tuple[str, ...] = ()
+    """Columns that a file to read has only where they are asked for: what a run cost, and where it comes from."""
+    decimals: Mapping[str, int] = {}
+    """Column → as many decimals as were measured."""
     needed: str = ""
     """The column that is shown where there is room for hardly any: the first metric."""
 

@@ -4,22 +4,14 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Sequence
-from typing import NamedTuple
 
 from orchestrator.grid.objective import Objective
-from orchestrator.metrics.history import Curve, RunHistory
+from orchestrator.metrics.history import RunHistory
 from orchestrator.metrics.lines import as_float
+from orchestrator.metrics.selecting import Selected, select, value_at
 from orchestrator.store.errors import InputError
 from orchestrator.store.events import Number
 from orchestrator.tables.study import Study
-
-
-class Selected(NamedTuple):
-    """Where the selection metric of a run was best."""
-
-    step: float
-    place: int
-    """Of the step among those of that metric; most others were reported at the same steps."""
 
 
 def selected_step(run: RunHistory, selection: Objective | None) -> float | None:
@@ -30,23 +22,10 @@ def selected_step(run: RunHistory, selection: Objective | None) -> float | None:
 
 def select_step(run: RunHistory, selection: Objective | None) -> Selected | None:
     """Return the selected step, and where it stands."""
-    curve = run.curves.get(selection.name) if selection is not None else None
-    if selection is None or curve is None or not len(curve.values):
-        return None
-    values = curve.values
-    place = int(values.argmax() if selection.mode == "max" else values.argmin())
-    if not math.isfinite(values.item(place)):  # a NaN and an infinity win against all others
-        return _select_finite(curve, selection.mode)
-    return Selected(curve.steps.item(place), place)
-
-
-def _select_finite(curve: Curve, mode: str) -> Selected | None:
-    finite = [(value, place) for place, value in enumerate(curve.values.tolist()) if math.isfinite(value)]
-    if not finite:
-        return None
-    pick = max if mode == "max" else min
-    place = pick(finite, key=lambda pair: pair[0])[1]
-    return Selected(curve.steps.item(place), place)
+    shown = run.shown
+    if shown is None or shown.selection != selection:
+        return select(run.curves, selection)
+    return None if shown.step is None else Selected(shown.step, shown.place)
 
 
 def value_of(run: RunHistory, metric: str, step: float | None) -> Number:
@@ -60,33 +39,47 @@ def value_of(run: RunHistory, metric: str, step: float | None) -> Number:
 
 def values_of(run: RunHistory, metrics: Iterable[str], step: float | None, near: int = 0) -> list[Number]:
     """Return the values of several metrics of a run, as `value_of` does. `near`: where the step stands in one of the curves."""
+    if run.shown is not None and run.shown.step == step:
+        known = run.shown.values
+        return [known[metric] if metric in known and step is not None else _without_step(run, metric, step) for metric in metrics]
     values: list[Number] = []
-    curves = run.curves
     for metric in metrics:
-        curve = curves.get(metric)
-        if curve is not None and step is not None:
-            steps, reported = curve
-            if near < len(steps) and steps.item(near) == step:  # where it stood in the curve before
-                values.append(reported.item(near))
-                continue
-            place = int(steps.searchsorted(step))
-            if place < len(steps) and steps.item(place) == step:
-                near = place
-                values.append(reported.item(place))
-                continue
-        values.append(_without_step(run, metric, curve, step))
+        curve = run.curves.get(metric)
+        value, near = value_at(curve, step, near) if curve is not None and step is not None else (None, near)
+        values.append(_without_step(run, metric, step) if value is None else value)
     return values
 
 
-def _without_step(run: RunHistory, metric: str, curve: Curve | None, step: float | None) -> Number:
+def _without_step(run: RunHistory, metric: str, step: float | None) -> Number:
     """Return the value of a metric that was not reported at the selected step."""
     if metric in run.final:
         final = run.final[metric]
         number = as_float(final) if isinstance(final, str) else None
         return final if number is None else number
-    if curve is None:
+    if metric not in run.curves:
         return run.texts.get(metric)
-    return curve.values.item(-1) if step is None and len(curve.values) else None
+    return _last(run, metric) if step is None else None
+
+
+def _last(run: RunHistory, metric: str) -> float | None:
+    if run.shown is not None and run.shown.step is None:
+        return run.shown.values.get(metric)
+    values = run.curves[metric].values
+    return values.item(-1) if len(values) else None
+
+
+def ended_infinite(run: RunHistory, selection: Objective) -> bool:
+    """Say whether the last report of a metric, or what the entry returned under its name, is NaN or infinite."""
+    end = _end(run, selection)
+    returned = as_float(run.final.get(selection.name))
+    return any(value is not None and not math.isfinite(value) for value in (end, returned))
+
+
+def _end(run: RunHistory, selection: Objective) -> float | None:
+    if run.shown is not None and run.shown.selection == selection and run.shown.end is not None:
+        return run.shown.end
+    curve = run.curves.get(selection.name)
+    return curve.values.item(-1) if curve is not None and len(curve.values) else None
 
 
 def bare_name(text: str) -> str:

@@ -8,16 +8,18 @@ from typing import Any
 
 import msgspec
 
+from orchestrator.results.abbreviations import last_words
 from orchestrator.store.events import Number
 from orchestrator.store.layout import attempt_name
 from orchestrator.store.records import Attempt, Record
-from orchestrator.tables.keys import GRID, all_keys, key_columns, last_words, values_at, varying
+from orchestrator.tables.keys import GRID, all_keys, key_columns, values_at, varying
 from orchestrator.tables.metric_names import choose_metrics, metric_columns
 from orchestrator.tables.notes import count_runs, notes_on_runs, read_values
 from orchestrator.tables.sample import Run, Sample
 from orchestrator.tables.table import Table, Tables
 
 COST = ("attempts", "runtime_s", "spent_s", "peak_mem_gb", "peak_gpu_gb")
+DECIMALS = {"runtime_s": 1, "spent_s": 1, "peak_mem_gb": 2, "peak_gpu_gb": 2}
 ORIGIN = ("attempt", "job_id", "node", "commit", "adopted_from")
 """Which attempt speaks for the run, and where it was computed."""
 
@@ -36,6 +38,8 @@ def make_wide(sample: Sample, patterns: Sequence[str] = (), *, complete: bool = 
         notes=tuple(notes_on_runs(sample, metrics, values)),
         counts=count_runs(sample, metrics, values),
         short=last_words(keyed),
+        aside=(*COST, *ORIGIN),
+        decimals=DECIMALS,
         needed=named[0] if named else "",
     )
     return Tables(data, partial(_page, data, sample, keyed, named))

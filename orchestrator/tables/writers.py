@@ -16,15 +16,28 @@ from orchestrator.tables.markup import write_html, write_markdown, write_tex
 from orchestrator.tables.table import Table, Tables
 
 
-def write(tables: Tables, suffix: str) -> bytes:
+def write(tables: Tables, suffix: str, *, complete: bool = False) -> bytes:
     """Return the content of a file with this ending.
 
-    Files to compute with (csv, tsv, parquet, json) hold all figures in full, files to read (md, tex, html) hold them rounded.
+    Files to compute with (csv, tsv, parquet, json) hold all figures in full, files to read (md, tex, html) hold them rounded,
+    and what the runs cost and where they come from only where the page is to be `complete`.
     """
     suffix = check_suffix(Path(f"table{suffix}"))
     if suffix in _DATA:
         return _DATA[suffix](tables.data)
-    return _PAGE[suffix](tables.page)
+    return _PAGE[suffix](tables.page if complete else _without_aside(tables.page))
+
+
+def is_page(suffix: str) -> bool:
+    """Say whether a file with this ending is one to read."""
+    return suffix in _PAGE
+
+
+def _without_aside(page: Table) -> Table:
+    """Return the table without the columns that stand aside."""
+    places = [place for place, column in enumerate(page.columns) if column not in page.aside]
+    columns = tuple(page.columns[place] for place in places)
+    return msgspec.structs.replace(page, columns=columns, rows=[tuple(row[place] for place in places) for row in page.rows])
 
 
 def check_suffix(path: Path) -> str:

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator
 import msgspec
 
 from orchestrator.launch.opened import OpenGrid
-from orchestrator.metrics.reading import read_history
+from orchestrator.metrics.reading import read_shown_history
 from orchestrator.results.select import Selection, check_where, select
 from orchestrator.store.files import read_json
 from orchestrator.store.layout import GridPaths
@@ -43,7 +43,9 @@ def take_study(grid: OpenGrid, site: Site, selection: Selection, *, seen: Look |
     kept = [pair for pair in pairs if pair[1].state is not State.PRUNED or State.PRUNED in selection.states][: selection.limit]
     chosen = [record for _, record in kept]
     commits = dict(_commits(grid.paths, chosen))
-    return Study(grid=grid.paths.name, objective=grid.spec.objective, pairs=kept, history=read_history(grid.paths, chosen), commits=commits)
+    objective = grid.spec.objective
+    history = read_shown_history(grid.paths, chosen, objective)
+    return Study(grid=grid.paths.name, objective=objective, pairs=kept, history=history, commits=commits)
 
 
 def _commits(paths: GridPaths, records: Iterable[Record]) -> Iterator[tuple[str, str]]:

@@ -96,14 +96,18 @@ def _metric(name: str, value: object) -> object:
 def _png(array: Any) -> bytes:
     import numpy as np
     from PIL import Image
+    from PIL.PngImagePlugin import PngInfo
 
+    window = PngInfo()
     pixels = np.asarray(array.detach().cpu() if hasattr(array, "detach") else array)
     if pixels.dtype != np.uint8:
         pixels = np.abs(pixels) if np.iscomplexobj(pixels) else pixels.astype(np.float64)
         finite = pixels[np.isfinite(pixels)]
         low, high = (float(finite.min()), float(finite.max())) if finite.size else (0.0, 0.0)
+        window.add_text("low", repr(low))
+        window.add_text("high", repr(high))
         scaled = (np.nan_to_num(pixels, nan=low, posinf=high, neginf=low) - low) / ((high - low) or 1.0)
         pixels = (255.0 * scaled + 0.5).astype(np.uint8)
     stream = io.BytesIO()
-    Image.fromarray(pixels).save(stream, "PNG")
+    Image.fromarray(pixels).save(stream, "PNG", pnginfo=window)
     return stream.getvalue()

@@ -129,7 +129,7 @@ def test_requeue_says_what_it_submitted_or_why_nothing(project: Project) -> None
     project.ok("requeue", "g", "--yes")
     project.watch()
     assert "no run to submit again: 3 are completed." in project.ok("requeue", "g", "--yes").out
-    assert "no run to submit again: none is selected." in project.ok("requeue", "g", "--where", "x=7", "--yes").out
+    assert "no run to submit again: none is selected." in project.ok("requeue", "g", "--state", "failed", "--yes").out
 
 
 def test_requeue_says_that_runs_are_queued_already(project: Project) -> None:
@@ -165,4 +165,4 @@ def test_the_overview_says_how_old_each_record_is(project: Project) -> None:
 
 def test_a_selection_of_no_run_is_told_without_a_dangling_colon(project: Project) -> None:
     project.ok("expand", project.grid("quick", TWO))
-    assert project.ok("status", "g", "--where", "x=7").out.splitlines()[0] == "g: 0 runs"
+    assert project.ok("status", "g", "--state", "failed").out.splitlines()[0] == "g: 0 runs"

@@ -281,9 +281,44 @@ def test_a_run_id_that_matches_two_runs_lists_them(computed: Project) -> None:
     assert_refused(computed.run("logs", first), 2, [f"matches {len(twins)} runs", *(run[:12] for run in twins[:4]), "more digits"])
 
 
+SELECTING = [
+    ("status",),
+    ("status", "--advise"),
+    ("requeue", "--yes"),
+    ("cancel", "--yes"),
+    ("prune", "--yes"),
+    ("summary",),
+    ("report",),
+    ("tensorboard",),
+    ("plot", "--x", "x", "--y", "loss", "-o", "figure.svg"),
+]
+
+
+@pytest.mark.parametrize("verb", SELECTING, ids=" ".join)
+@pytest.mark.parametrize(
+    ("option", "named"),
+    [
+        (("--where", ""), ["--where '': is empty", "Leave --where out"]),
+        (("--where", "  "), ["--where", "is empty"]),
+        (("--signature", ""), ["--signature '': is empty"]),
+        (("--where", "nothing=1"), ["'nothing' is unknown", "Known:"]),
+        (("--where", "x=77"), ["--where 'x=77' selects none of", "x is 0, 1, 2, "]),
+    ],
+    ids=str,
+)
+def test_every_verb_refuses_what_selects_nothing(computed: Project, verb: Sequence[str], option: Sequence[str], named: list[str]) -> None:
+    before = computed.tree()
+    assert_refused(computed.run(verb[0], "g", *verb[1:], *option), 2, named)
+    assert computed.tree() == before
+
+
 @pytest.mark.parametrize(
     ("arguments", "named"),
     [
+        (("summary", "g", "--metric", ""), ["--metric", "is empty"]),
+        (("summary", "g", "--by", " , "), ["--by", "is empty"]),
+        (("summary", "g", "--best", ""), ["--best", "is empty"]),
+        (("plot", "g", "--x", "x", "--y", "loss", "--hue", "", "-o", "f.svg"), ["--hue", "is empty"]),
         (("status", "g", "--where", "x=="), ["--where", "x=="]),
         (("status", "g", "--where", "nothing=1"), ["nothing", "Known:", "x"]),
         (("status", "g", "--where", "__import__('os')"), ["--where"]),

@@ -8,6 +8,12 @@ import subprocess
 from tests.cli.conftest import MRSWEEP, Project, poll
 
 SCHEMA = "import msgspec\n\n\nclass Config(msgspec.Struct, forbid_unknown_fields=True):\n    x: int\n    file: str = 'made.txt'\n"
+FALLING = """
+
+def falling(config, run):
+    for step, loss in enumerate((0.5, 0.25, float("nan")), start=1):
+        run.report(step, loss=loss)
+"""
 PREPARED = "schema: shape:Config\ngrid: {x: [3, 4]}\nprepare: python -c \"open('made.txt', 'a').write('data')\""
 
 
@@ -23,6 +29,15 @@ def test_run_of_a_grid_file_takes_variant_and_set(project: Project) -> None:
     grid = project.grid("quick", "config: {x: 1}\ngrid: {seed: [1, 2]}\nvariants: {smoke: {config: {x: 6}}}")
     assert "x is 6" in project.ok("run", grid, "--variant", "smoke").out
     assert "x is 9" in project.ok("run", grid, "--set", "x=9").out
+
+
+def test_run_ends_by_telling_the_objective_as_a_table_would(project: Project) -> None:
+    grid = project.grid("falling", "config: {x: 1}")
+    project.write("trial.py", (project.folder / "trial.py").read_text() + FALLING)
+    assert project.ok("run", grid).out.splitlines()[-1] == "loss, the objective: lowest 0.25 at step 2; nan at its end"
+    silent = project.grid("reader", "config: {file: trial.py}", name="h")
+    assert project.ok("run", silent).out.splitlines()[-1] == "loss, the objective: not reported, or no number"
+    assert "objective" not in project.ok("run", "trial:quick", "--set", "x=2").out  # no grid file names one
 
 
 def test_a_config_that_the_schema_refuses_is_told_in_one_line(project: Project) -> None:

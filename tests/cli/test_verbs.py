@@ -167,7 +167,6 @@ def test_status_selects_by_where_state_cause_and_limit(project: Project) -> None
     (failure,) = project.ok("status", "g", "--json").document["failures"]
     assert chosen("--signature", failure["id"][:3]) == ["x=2"]
     assert chosen("--limit", "1") == ["x=1"]
-    assert chosen("--where", "x=7") == []
 
 
 def test_watch_once_records_and_exits(project: Project) -> None:

@@ -8,10 +8,10 @@ import stat
 import pytest
 
 from orchestrator.cli.main import VERBS
-from orchestrator.cli.show import count
 from orchestrator.cli.standing import _failed
+from orchestrator.results.abbreviations import short_names, told_short
+from orchestrator.results.counting import count
 from orchestrator.results.failures import Failure
-from orchestrator.results.select import short_names
 from tests.cli.conftest import Project
 
 
@@ -36,12 +36,21 @@ def test_short_names_tell_the_keys_apart(keys: list[str], names: list[str]) -> N
     assert list(short_names(keys).values()) == names
 
 
-def test_narrow_status_shortens_keys_before_values(project: Project) -> None:
-    project.launch(project.grid("quick", "config: {x: 1}\ngrid: {mask.kind: [equispaced], mask.acceleration: [4, 8], seed: [1]}"))
+def test_short_names_are_explained_and_whole_ones_are_not() -> None:
+    assert told_short(short_names(["mask.kind", "mask.acceleration", "seed"])) == "acc is mask.acceleration"
+    assert told_short(short_names(["mask.kind", "model.kind"])) == "mas is mask.kind, mod is model.kind"
+    assert told_short(short_names(["optim.lr", "mask.kind"])) == ""
+
+
+def test_status_calls_keys_as_every_table_does_and_explains_what_it_shortens(project: Project) -> None:
+    axes = "mask.kind: [even, random], mask.acceleration: [4, 8], seed: [1]"
+    project.launch(project.grid("quick", f"config: {{x: 1}}\ngrid: {{{axes}}}"))
     project.watch()
-    told = project.ok("status", "g", COLUMNS="80").out
-    assert "kind=equispaced acc=4 seed=1" in told and "acc=8" in told
-    assert "acceleration=4" in project.ok("status", "g").out
+    for width in ("80", "160"):
+        told = project.ok("status", "g", COLUMNS=width).out
+        assert "kind=even acceleration=4" in told and "short:" not in told
+    told = project.ok("status", "g", COLUMNS="70").out
+    assert "kind=even acc=4" in told and "in each of these rows: seed=1\nshort: acc is mask.acceleration\n" in told
     assert "step" not in told  # nothing runs
 
 
@@ -56,6 +65,7 @@ WRONG = [
     (("status", "--nonsense"), ["--nonsense", "mrsweep status --help"]),
     (("requeue",), ["GRID", "mrsweep requeue --help"]),
     (("requeue", "g", "--code", "other"), ["--code", "'today', 'same'", "mrsweep requeue --help"]),
+    (("summary", "g", "--details"), ["--details", ".md", "mrsweep summary --help"]),
     (("status", "g", "--limit", "many"), ["--limit", "many", "mrsweep status --help"]),
     (("logs", "abc", "--follw"), ["--follw", "Did you mean '--follow'?"]),
     (("requeue", "843c"), ["looks like a run id", "--where 'id=843c'"]),

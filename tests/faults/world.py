@@ -226,6 +226,7 @@ class World:
             ledger, "current_process", lambda: self.acting.identity if self.acting else Identity(host="", boot_id="", pid=0, start_time=0)
         )
         patch.setattr(ledger, "is_alive", self._is_alive)
+        patch.setattr(ledger, "BYTES_PER_SNAPSHOT", 2_000)  # even these short histories are folded
         patch.setattr(files, "check_point", self._on_disk)
         patch.setattr(os, "fsync", lambda descriptor: None)  # no machine loses its power here
         for name in ("mkdir", "unlink", "rmdir"):

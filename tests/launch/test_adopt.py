@@ -16,7 +16,8 @@ def keep_history(paths: GridPaths, *records: Record) -> None:
     """Write a folded ledger that holds these records."""
     paths.ledger.mkdir(parents=True)
     paths.manifest.touch()
-    folded = {"epoch": 1, "records": Records(runs={record.id: record for record in records})}
+    (paths.ledger / "00000001.jsonl").touch()
+    folded = {"epoch": 1, "size": 0, "records": Records(runs={record.id: record for record in records})}
     (paths.ledger / "snapshot-00000001.json").write_bytes(msgspec.json.encode(folded))
 
 

@@ -38,6 +38,29 @@ def test_what_an_older_attempt_reported_beyond_is_superseded() -> None:
     assert merge(older, {}) == older
 
 
+def test_what_is_superseded_is_so_metric_by_metric_as_in_tables() -> None:
+    older = {1.0: {"loss": 5, "val": 1}, 2.0: {"loss": 4}, 3.0: {"loss": 3, "val": 2}}
+    newer = {2.5: {"loss": 3}, 4.0: {"loss": 2, "val": 3}}
+    merged = merge(older, newer)
+    assert list(merged) == [1.0, 2.0, 2.5, 3.0, 4.0]
+    assert (Glimpse(merged).curve("loss"), Glimpse(merged).curve("val")) == ([5, 4, 3, 2], [1, 2, 3])
+    assert merge(older, {1.0: {"loss": 9}}) == {1.0: {"loss": 9}}  # it began from nothing
+
+
+def test_no_more_files_are_kept_than_some_screens_hold(paths: GridPaths, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("orchestrator.live.glimpse.MOST_KEPT", 3)
+    for number in range(1, 6):
+        write(paths, number, f'{{"step": {number}, "loss": 1}}\n')
+    glimpses, parsed = Glimpses(paths), list[bytes]()
+    monkeypatch.setattr("orchestrator.live.glimpse.parse_reports", lambda content, whole: parsed.append(content) or {})
+    for numbers in ((1,), (2,), (3,), (1,), (4,), (1,)):  # 4 takes the place of 2, as 1 was wanted since
+        glimpses.of([record(*numbers)])
+    assert len(parsed) == 4
+    glimpses.of([record(2)])
+    assert len(parsed) == 5
+    assert len(glimpses._kept) == 3
+
+
 def test_curves_hold_numbers_only() -> None:
     glimpse = Glimpse({1.0: {"loss": "nan", "note": "warm-up"}, 2.0: {"loss": 1, "psnr": 30.5}})
     assert glimpse.names == ["loss", "psnr"]

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import time
+from collections.abc import Callable
 
 import pytest
 from textual.app import App, ComposeResult
+from textual.pilot import Pilot
 
 from orchestrator.live.listing import RowList, fit
 from orchestrator.live.panes import cut
@@ -32,6 +35,14 @@ def test_a_line_that_is_too_long_says_that_it_was_cut() -> None:
     assert [cut("a line", width) for width in (5, 6)] == ["a li…", "a line"]
 
 
+async def until(pilot: Pilot[None], truth: Callable[[], bool]) -> None:
+    """Let the screen work until it has done what is wanted."""
+    deadline = time.monotonic() + 30
+    while not truth():
+        assert time.monotonic() < deadline, "it was not done in time"
+        await pilot.pause()
+
+
 def test_of_a_million_rows_only_the_visible_ones_are_made() -> None:
     made: list[int] = []
 
@@ -47,16 +58,16 @@ def test_of_a_million_rows_only_the_visible_ones_are_made() -> None:
         async with Listing().run_test(size=(40, 12)) as pilot:
             rows = pilot.app.query_one(RowList)
             rows.show(COLUMNS, 1_000_000, make)
-            await pilot.pause()
+            await until(pilot, lambda: 10 in made)
             assert set(made) == set(range(11))
             rows.focus()
             await pilot.press("end")
-            await pilot.pause(0.2)
-            assert rows.cursor == 999_999 and max(made) == 999_999
+            await until(pilot, lambda: 999_999 in made)
+            assert rows.cursor == 999_999 and rows.visible_rows == range(999_989, 1_000_000)
             assert len(set(made)) < 40
             assert "[bold]text[/bold]" in rows.render_line(11).text and "999999" in rows.render_line(11).text
             rows.show(COLUMNS, 3, make, cursor=999_999)
-            await pilot.pause()
+            await until(pilot, lambda: not rows.scroll_offset.y)
             assert rows.cursor == 2 and "0" in rows.render_line(1).text
 
     asyncio.run(run())

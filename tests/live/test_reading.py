@@ -7,10 +7,13 @@ from pathlib import Path
 
 import pytest
 
+from orchestrator.launch.opened import OpenGrid
 from orchestrator.live import reading
 from orchestrator.live.filters import Filter, parse_filter
+from orchestrator.live.order import Order
 from orchestrator.live.reading import GridReader, GridsReader, ledger_stamp
 from orchestrator.live.view import Wish, make_view
+from orchestrator.results.select import Selection
 from orchestrator.store.errors import SelectionError, StoreError
 from orchestrator.store.states import Cause, State
 from tests.live.conftest import WORDS
@@ -113,6 +116,14 @@ def test_filters_are_those_of_the_command_line(study: Study, reader: GridReader)
     assert make_view(reader, sight, Wish(Filter(text="seed=3")), WORDS).places.keys() == {sight.overview.lines[2].id}
 
 
+@pytest.mark.parametrize(("order", "seeds"), [(Order.STATE, [2, 1]), (Order.FILE, [1, 2])])
+def test_a_limit_keeps_the_first_of_the_order_that_is_shown(study: Study, reader: GridReader, order: Order, seeds: list[int]) -> None:
+    study.launch(1, 2, 3)
+    study.end(2, state=State.FAILED, cause=Cause.ERROR)
+    view = make_view(reader, reader.look(), Wish(Filter(Selection(limit=2)), order), WORDS)
+    assert [line.varying["seed"] for line in view.lines] == seeds
+
+
 def test_an_expression_is_evaluated_once_for_all_looks(study: Study, reader: GridReader, monkeypatch: pytest.MonkeyPatch) -> None:
     study.launch(1, 2)
     asked: list[object] = []
@@ -121,6 +132,19 @@ def test_an_expression_is_evaluated_once_for_all_looks(study: Study, reader: Gri
     for _ in range(3):
         make_view(reader, reader.look(), Wish(parse_filter("seed=1")), WORDS)
     assert len(asked) == 1
+
+
+def test_a_grid_that_was_opened_anew_is_searched_anew(study: Study, reader: GridReader) -> None:
+    study.launch(1, 2)
+    sight, wanted = reader.look(), parse_filter("seed>0")
+    found = reader.matching(sight, wanted)
+    assert found is not None and len(found) == 2
+    manifests, again = dict(sight.grid.manifests), OpenGrid(study.paths)
+    vars(sight.grid)["manifests"] = vars(again)["manifests"] = manifests  # the place in memory says nothing
+    reader.matching(sight, parse_filter("seed>1"))
+    assert reader.matching(sight, wanted) == found
+    manifests.popitem()
+    assert len(reader.matching(sight._replace(grid=again), wanted) or ()) == 1
 
 
 def test_grids_are_listed_and_read_again_when_they_change(study: Study, reads: Callable[[str], int]) -> None:

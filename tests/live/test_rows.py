@@ -9,8 +9,9 @@ from orchestrator.grid.manifest import Manifest
 from orchestrator.grid.objective import Objective
 from orchestrator.live.details import describe
 from orchestrator.live.glimpse import Glimpse
+from orchestrator.live.naming import name_keys
 from orchestrator.live.order import Order, arrange
-from orchestrator.live.rows import GAP, Look, failure_cells, fitting, gigabytes, grid_cells, left_min, name_keys, run_cells, run_columns
+from orchestrator.live.rows import GAP, Look, failure_cells, fitting, gigabytes, grid_cells, left_min, run_cells, run_columns
 from orchestrator.results.failures import Failure
 from orchestrator.results.overview import Line
 from orchestrator.watchdog.recorded import Recorded
@@ -33,7 +34,7 @@ def line(seed: int = 1, **changes: object) -> Line:
 def look(width: int, *lines: Line, **changes: object) -> Look:
     names = name_keys(lines, WORDS)
     settings: dict[str, object] = {"metric": "loss", "objective": "loss", **changes}
-    return Look(run_columns(width, metric="loss", need=names.need), WORDS, names, **settings)  # type: ignore[arg-type]
+    return Look(run_columns(width, metric="loss", need=names.need, full=names.full), WORDS, names, **settings)  # type: ignore[arg-type]
 
 
 GLIMPSE = Glimpse({1.0: {"loss": 4.0, "psnr": 30.0}, 2.0: {"loss": 2.0, "psnr": 31.0}}, mem_gb=3.14, gpu_gb=10.0)
@@ -105,8 +106,15 @@ def test_values_are_written_short_where_one_is_too_long() -> None:
     names = ("mtl_variational_network_of_twelve", "stl_variational_network_of_twelve")
     long, other = (line(seed, varying={"kind": name, "seed": seed}) for seed, name in enumerate(names, start=1))
     shown = fitting(look(60, long, other), [long, other], 60)
-    assert shown.brief and run_cells(long, Glimpse(), shown).cells[-1] == "kind=mtl seed=1"
-    assert not fitting(look(200, long, other), [long, other], 200).brief
+    assert shown.brief_values and run_cells(long, Glimpse(), shown).cells[-1] == "kind=mtl seed=1"
+    assert not fitting(look(200, long, other), [long, other], 200).brief_values
+
+
+def test_names_of_keys_are_whole_where_they_fit_and_shortened_before_values() -> None:
+    rows = [line(seed, varying={"mask.acceleration": 4 * seed, "loss.weighting": f"kind_{seed}"}) for seed in (1, 2)]
+    assert look(160, *rows).names.legend == "acc is mask.acceleration, wei is loss.weighting"
+    for width, told in ((120, "acceleration=4 weighting=kind_1"), (50, "acc=4 wei=kind_1")):
+        assert run_cells(rows[0], Glimpse(), fitting(look(width, *rows), rows, width)).cells[-1] == told
 
 
 def test_names_that_could_fool_a_terminal_are_text() -> None:
@@ -166,7 +174,7 @@ def test_orders() -> None:
 
 def test_rows_of_grids_and_failures() -> None:
     failure = Failure(id="3f9a1c", cause="error", message="Value\x1b[31mError", runs=("a",) * 1200, confidence="guess")
-    assert failure_cells(failure, WORDS).cells == ("3f9a1c", "1,200", "error", "ValueError (guess)")
+    assert failure_cells(failure, WORDS).cells == ("3f9a1c", "1,200", "error (guess)", "ValueError")
     grid = Recorded("g", {"failed": 1, "completed": 1200}, 100.0)
     assert grid_cells(grid, WORDS, 160.0).cells == ("g", "1,201", "1 min ago", "1 failed, 1,200 completed")
     assert grid_cells(Recorded("g", problem="is damaged"), WORDS, 0.0).cells == ("g", "", "", "is damaged")

@@ -15,6 +15,7 @@ from orchestrator.live.app import LiveView
 from orchestrator.live.filters import Filter
 from orchestrator.live.listing import RowList
 from orchestrator.live.reading import GridReader
+from orchestrator.live.runs_screen import RunsScreen
 from orchestrator.results.select import Selection
 from orchestrator.store.errors import ClusterError
 from orchestrator.store.layout import GridPaths
@@ -143,8 +144,8 @@ def test_requeue_with_a_yes_computes_the_run_again(project: Project) -> None:
     assert project.counts() == {"completed": 3}
 
 
-@pytest.mark.parametrize("key", ["n", "escape", "enter", "x"])
-def test_nothing_but_y_is_a_yes(project: Project, key: str) -> None:
+@pytest.mark.parametrize(("key", "stays"), [("n", False), ("escape", False), ("enter", True), ("x", True)])
+def test_nothing_but_y_is_a_yes(project: Project, key: str, stays: bool) -> None:
     project.launch(project.grid("patient", "config: {x: 1}\ngrid: {x: [1, 2]}"))
     poll(lambda: project.counts() == {"running": 2})
 
@@ -153,7 +154,12 @@ def test_nothing_but_y_is_a_yes(project: Project, key: str) -> None:
         await pilot.press("c")
         await until(pilot, lambda text: "Cancel 1 run" in text)
         await pilot.press(key)
-        await pilot.pause(1.0)
+        assert ("Cancel 1 run" in shown(pilot)) is stays
+        await pilot.press(*(["n"] if stays else []))
+        runs = pilot.app.screen
+        assert isinstance(runs, RunsScreen)
+        text = await until(pilot, lambda text: "Cancel 1 run" not in text and not runs._acting)
+        assert "cancelled" not in text and "told to stop" not in text
 
     play(project, script)
     assert project.counts() == {"running": 2}
@@ -314,8 +320,10 @@ def test_looking_writes_nothing(project: Project) -> None:
 
     async def script(pilot: Pilot[int]) -> None:
         await until(pilot, lambda text: len(rows(text)) == 3)
-        await pilot.press("enter", "down", "w", "o", "m", "a", "f", "escape", "r", "n")
-        await pilot.pause(1.0)
+        await pilot.press("enter", "down", "w", "o", "m", "a", "f", "escape", "r")
+        await until(pilot, lambda text: "Submit 1 run again" in text)
+        await pilot.press("n")
+        await until(pilot, lambda text: "Submit 1 run again" not in text)
 
     play(project, script)
     assert project.tree() == before
@@ -338,8 +346,9 @@ def test_rows_stay_visible_around_the_cursor(project: Project) -> None:
         await until(pilot, lambda text: "x=499" in text)
         listing = pilot.app.screen.query_one(RowList)
         assert listing.cursor == 499
+        page = listing.size.height - 2
         await pilot.press("pageup", "up")
-        assert "x=499" in shown(pilot) or listing.cursor < 490
+        assert listing.cursor == 499 - page - 1 and listing.cursor in listing.visible_rows
         await pilot.resize_terminal(120, 12)
         await until(pilot, lambda text: f"x={listing.cursor}" in text)
         await pilot.press("home")

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -33,6 +35,25 @@ def test_the_environment_wins_over_the_file(tmp_path: Path) -> None:
     environ = keep(tmp_path, f"lab {MAIL}\n")
     assert read_targets(environ | {"MRSWEEP_NOTIFY": f"hook {HOOK}\n{MAIL}"}) == (Target("hook", HOOK), Target("2", MAIL))
     assert read_targets(environ | {"MRSWEEP_NOTIFY": "  "}) == (Target("lab", MAIL),)
+
+
+PIPE = """
+import sys
+from orchestrator.messages.addresses import read_targets
+from orchestrator.store.errors import InputError
+try:
+    read_targets({"XDG_CONFIG_HOME": sys.argv[1]})
+except InputError as error:
+    print(error)
+"""
+
+
+def test_a_named_pipe_in_place_of_the_file_is_refused_and_keeps_nobody(tmp_path: Path) -> None:
+    file = tmp_path / "mrsweep" / "notify"
+    file.parent.mkdir()
+    os.mkfifo(file, 0o600)
+    done = subprocess.run([sys.executable, "-c", PIPE, tmp_path], capture_output=True, text=True, timeout=60)
+    assert done.stdout == f"{file}: is not a file of your own, so it is not read. Write one yourself.\n", done.stderr
 
 
 @pytest.mark.parametrize("mode", [0o640, 0o604, 0o620])

@@ -8,8 +8,9 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from orchestrator.grid.objective import Objective
 from orchestrator.metrics.history import History, RunHistory
-from orchestrator.metrics.reading import read_history
+from orchestrator.metrics.reading import read_history, read_shown_history
 from orchestrator.store.layout import AttemptPaths, GridPaths
 from orchestrator.store.records import Attempt, Record
 from orchestrator.store.states import State
@@ -52,6 +53,10 @@ class Shelf:
     def read(self, *records: Record, keep: bool = True) -> History:
         """Read runs; without records the one run with its first attempt."""
         return read_history(self.paths, records or [record()], keep=keep)
+
+    def read_shown(self, *records: Record, selection: Objective | None = Objective(name="q")) -> History:
+        """Read runs as tables do; without records the one run with its first attempt."""
+        return read_shown_history(self.paths, records or [record()], selection)
 
     def one(self, *attempts: int | tuple[int, int], **more: Any) -> RunHistory:
         """Read the one run."""

@@ -19,6 +19,7 @@ from hypothesis import strategies as some
 from torch.utils.tensorboard import SummaryWriter
 
 from orchestrator.metrics import cache, reading
+from orchestrator.metrics.derived import PREFIX
 from orchestrator.metrics.history import History
 from orchestrator.store import files
 from orchestrator.store.records import Record
@@ -90,6 +91,7 @@ def test_the_result_is_the_same_with_the_cache_and_without_while_files_change(
             records[run] = completed(1, 2, run=run, by=number)
         expected = without_cache(shelf, *chosen)
         assert [text(shelf.read(*chosen)), text(shelf.read(*chosen))] == [expected, expected], (deed, run, number)
+        assert [text(shelf.read_shown(*chosen)), text(shelf.read_shown(*chosen))] == [expected, expected], (deed, run, number)
 
 
 def change(shelf: Shelf, deed: str, path: Path, lines: list[dict[str, Any]]) -> None:
@@ -280,9 +282,9 @@ def test_a_cache_with_any_byte_changed_or_missing_is_rebuilt(shelf: Shelf) -> No
 
 def changed(content: bytes, change_head: Callable[[list[Any]], None], change_body: Callable[[Any], None]) -> bytes:
     """Return a cache that somebody wrote with care: other numbers, and a checksum that is right."""
-    magic, _, length = cache._PREFIX.unpack_from(content)
-    head = msgspec.msgpack.decode(content[cache._PREFIX.size :][:length])
-    begin = cache._PREFIX.size + length + len(cache._padding(length))
+    magic, _, length = PREFIX.unpack_from(content)
+    head = msgspec.msgpack.decode(content[PREFIX.size :][:length])
+    begin = PREFIX.size + length + len(cache._padding(length))
     integers = np.frombuffer(content[begin:], "<i8").copy()
     change_head(head)
     change_body(integers)

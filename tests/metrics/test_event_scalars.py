@@ -226,6 +226,23 @@ def test_series_of_add_scalars_are_named_by_their_folder(shelf: Shelf) -> None:
 
 
 @pytest.mark.parametrize(
+    ("older", "newer", "names"),
+    [
+        (["tb/a"], ["tb", "tb/a"], ["a/q", "q"]),  # the older one had not come to the other folder
+        (["tb", "tb/a"], ["tb/a"], ["a/q", "q"]),
+        (["runs/Nov21_node1"], ["runs/Nov22_node2"], ["q"]),  # each names a folder by its time
+        (["."], ["tb"], ["q", "tb/q"]),
+    ],
+)
+def test_attempts_name_a_metric_alike(shelf: Shelf, older: list[str], newer: list[str], names: list[str]) -> None:
+    for number, folders in ((1, older), (2, newer)):
+        for folder in folders:
+            with SummaryWriter(str(shelf.attempt(number).dir / folder)) as writer:
+                writer.add_scalar("q", 0.5, number)
+    assert sorted(shelf.one(1, 2).curves) == names
+
+
+@pytest.mark.parametrize(
     ("folders", "names"),
     [
         (["."], ["q"]),

@@ -111,3 +111,11 @@ def test_a_run_starts_only_when_it_can_end(left: float, limit: float, finished: 
 
 def test_percentiles() -> None:
     assert [percentile([3, 1, 2], part) for part in (0.0, 0.5, 0.9, 1.0)] == [1, 2, 3, 3]
+
+
+def test_metrics_nested_deeper_than_python_calls_are_read() -> None:
+    nested: dict[str, object] = {"loss": 1}
+    for _ in range(5_000):
+        nested = {"a": nested, "b": 2}
+    found = list(flatten(nested))
+    assert (len(found), found[0], found[-1]) == (5_001, ("a/" * 5_000 + "loss", 1), ("b", 2))

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from orchestrator.report.axes import axes_of, make_axis
+from orchestrator.report.axes import axes_of, label_runs, make_axis
 from tests.report.made import manifests, run_id
 
 
@@ -48,3 +48,11 @@ def test_keys_with_one_value_are_no_axes_and_seeds_are_known() -> None:
         ("train.seed", "seed", True),
         ("mask.seeds", "seeds", False),
     ]
+
+
+def test_runs_are_labelled_by_the_last_words_of_keys_which_are_shortened_only_where_they_must() -> None:
+    runs = manifests({"mask.acceleration": [4], "seed": [1]})
+    labels, told = label_runs(runs, ["mask.acceleration", "seed"], 40)
+    assert (labels, told) == ({run_id(0): "acceleration=4 seed=1"}, "")
+    labels, told = label_runs(runs, ["mask.acceleration", "seed"], 20)
+    assert (labels, told) == ({run_id(0): "acc=4 seed=1"}, "In the legends, acc is mask.acceleration.")

@@ -19,7 +19,6 @@ from orchestrator.report.curves import (
     grouping,
     metrics_with_curves,
     pieces_of,
-    short_labels,
 )
 from orchestrator.report.effects import effects_of
 from orchestrator.report.scores import scores_of
@@ -77,7 +76,6 @@ def test_few_runs_are_lines_and_many_are_groups_of_the_strongest_axis() -> None:
     labels = {manifest.id: manifest.label for manifest, _ in one.pairs}
     grouped = drawing("val/ssim", curves, labels, axis, set(curves))
     assert [(line.label, line.runs.tolist()) for line in grouped.lines] == [("kind=a", [10, 10]), ("kind=b", [10, 10])]
-    assert short_labels([one.pairs[0][0]], ["seed", "mask.acceleration"]) == {run_id(0): "seed=0"}
     few = drawing("val/ssim", dict(list(curves.items())[:MOST_LINES]), labels, axis, ())
     assert len(few.lines) == MOST_LINES and few.lines[0].label == "seed=0 acc=4 kind=a" and few.lines[0].low is None
 

@@ -8,6 +8,7 @@ import msgspec
 import numpy as np
 import pytest
 from PIL import Image
+from PIL.PngImagePlugin import PngInfo
 
 from orchestrator.metrics.history import RunHistory
 from orchestrator.report.content import Frame, Panel
@@ -22,6 +23,7 @@ from orchestrator.report.images import (
     images_section,
     make_panel,
     reduce,
+    window_of,
 )
 from orchestrator.report.scores import scores_of
 from tests.report.made import curve, run_id, study
@@ -69,6 +71,38 @@ def test_pictures_become_small_and_keep_their_shape(mode: str) -> None:
 def test_what_is_no_png_is_refused(content: bytes) -> None:
     with pytest.raises(ValueError, match=r".+"):
         reduce(content)
+
+
+def windowed(**told: str) -> bytes:
+    stream, texts = io.BytesIO(), PngInfo()
+    for name, text in told.items():
+        texts.add_text(name, text)
+    Image.fromarray(np.zeros((4, 5), np.uint8)).save(stream, "PNG", pnginfo=texts)
+    return stream.getvalue()
+
+
+WINDOWS = [
+    (windowed(low="-0.5", high="1.25"), (-0.5, 1.25)),
+    (windowed(), None),
+    (windowed(low="0"), None),
+    (windowed(low="<b>", high="1"), None),
+    (windowed(low="0", high="inf"), None),
+    (b"no picture", None),
+]
+
+
+@pytest.mark.parametrize(("content", "window"), WINDOWS)
+def test_the_display_window_is_what_the_file_says(content: bytes, window: tuple[float, float] | None) -> None:
+    assert window_of(content) == window
+
+
+def test_pictures_are_shown_with_their_display_window() -> None:
+    one = study({"x": [1]}, [0.5])
+    contents = {1: windowed(low="0", high="1.25"), 2: windowed()}
+    panel = make_panel("best", run_id(0), files_of(["a-1.png", "a-2.png"]), lambda file: contents[file.step])
+    section = images_section([panel], one, scores_of(one))
+    assert [picture[::2] for picture in section.data["images"]["panels"][0]["pictures"]["a"]] == [[1, "[0, 1.25]"], [2, ""]]
+    assert "from its smallest value (black) to its largest (white)" in section.body and "The window stands in brackets." in section.body
 
 
 def test_damaged_pictures_are_left_out_and_counted() -> None:

@@ -134,7 +134,7 @@ def test_snapshot_every_200_segments_changes_nothing(paths: GridPaths, monkeypat
         with take_pen(paths) as pen:
             pen.write(_applied(number), Changed(at=1.0, run=f"{number:016x}", state=State.CANCELLED))
     folded = read_records(paths)
-    assert len(list(paths.ledger.glob("snapshot-*.json"))) == 2
+    assert [path.name for path in sorted(paths.ledger.glob("snapshot-*.json"))] == ["snapshot-00000005.json", "snapshot-00000010.json"]
     for path in paths.ledger.glob("snapshot-*.json"):
         path.unlink()  # derived: the segments hold the same
     assert read_records(paths) == folded
@@ -149,6 +149,60 @@ def test_damaged_snapshot_is_passed_over(paths: GridPaths, monkeypatch: pytest.M
     for path in paths.ledger.glob("snapshot-*.json"):
         path.write_bytes(path.read_bytes()[:20])
     assert read_records(paths).orphans == {"d0", "d1", "d2", "d3"}
+
+
+def test_long_segments_are_folded_at_once_and_then_as_they_grow(paths: GridPaths, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(ledger, "BYTES_PER_SNAPSHOT", 2_000)
+    kept = []
+    for number in range(8):
+        with take_pen(paths) as pen:
+            pen.write(*(Changed(at=1.0, run=f"{number:08d}{run:08d}", state=State.CANCELLED) for run in range(40)))
+        kept.append(len(list(paths.ledger.glob("snapshot-*.json"))))
+    assert kept[0] == 1 and kept == sorted(kept) and 3 <= kept[-1] < 8
+    folded = read_records(paths)
+    for path in paths.ledger.glob("snapshot-*.json"):
+        path.unlink()
+    assert read_records(paths) == folded and len(folded.runs) == 320
+
+
+def _folded_once(paths: GridPaths, monkeypatch: pytest.MonkeyPatch) -> None:
+    with monkeypatch.context() as patch:
+        patch.setattr(ledger, "BYTES_PER_SNAPSHOT", 1)
+        with take_pen(paths) as pen:
+            pen.write(_applied(1))
+    assert [path.name for path in paths.ledger.glob("snapshot-*.json")] == ["snapshot-00000001.json"]
+
+
+def test_snapshot_is_what_is_read(paths: GridPaths, monkeypatch: pytest.MonkeyPatch) -> None:
+    _folded_once(paths, monkeypatch)
+    snapshot = paths.ledger / "snapshot-00000001.json"
+    snapshot.write_bytes(snapshot.read_bytes().replace(b"d1", b"from the snapshot"))
+    assert read_records(paths).orphans == {"from the snapshot"}
+
+
+def test_snapshot_counts_only_for_the_segment_that_it_was_made_of(paths: GridPaths, monkeypatch: pytest.MonkeyPatch) -> None:
+    _folded_once(paths, monkeypatch)
+    segment = paths.ledger / "00000001.jsonl"
+    whole = segment.read_bytes()
+    segment.write_bytes(whole + msgspec.json.encode(_applied(2)) + b"\n")  # as a frozen writer would, after its successor looked
+    assert read_records(paths).orphans == {"d1", "d2"}
+    segment.write_bytes(whole)
+    with take_pen(paths) as pen:
+        pen.write(_applied(3))
+    segment.write_bytes(whole + msgspec.json.encode(_applied(2)) + b"\n")
+    assert read_records(paths).orphans == {"d1", "d3"}
+
+
+def test_act_is_done_also_where_no_snapshot_can_be_written(paths: GridPaths, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(ledger, "BYTES_PER_SNAPSHOT", 1)
+
+    def full(*_: object, **__: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(ledger, "write_atomic", full)
+    with take_pen(paths) as pen:
+        pen.write(_applied(1))
+    assert read_records(paths).orphans == {"d1"} and not list(paths.ledger.glob("snapshot-*"))
 
 
 def test_symlinked_grid_folder_is_refused(tmp_path: Path) -> None:

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import pytest
 
+from orchestrator.results.abbreviations import last_words
 from orchestrator.store.errors import InputError
-from orchestrator.tables.keys import find_keys, last_words, told, varying
+from orchestrator.tables.keys import find_keys, told, varying
 from orchestrator.tables.sample import Sample
 from tests.tables.studies import case, sample
 

@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy import stats
 
-from orchestrator.tables.statistics import Statistics, describe
+from orchestrator.tables.statistics import Statistics, describe, mean_of_columns
 
 NUMBERS = st.lists(st.floats(-1e6, 1e6), min_size=2, max_size=30)
 
@@ -60,3 +60,12 @@ def test_numbers_of_a_run_that_went_astray_are_described_and_stop_nothing(values
     found = describe(values)
     assert found.mean == pytest.approx(np.mean([value / len(values) for value in values]) * len(values), rel=1e-9)
     assert (found.min, found.max) == (min(values), max(values))
+
+
+def test_the_mean_of_a_column_is_that_of_its_finite_values() -> None:
+    table = np.array([[1.0, 2.0, math.nan, math.inf], [3.0, math.nan, math.nan, 5.0], [5.0, math.nan, -math.inf, 7.0]])
+    found = mean_of_columns(table)
+    assert (found.n.tolist(), found.mean.tolist()) == ([3, 1, 0, 2], [3.0, 2.0, 0.0, 6.0])
+    known = [describe([1.0, 3.0, 5.0]).half_width, 0.0, 0.0, describe([5.0, 7.0]).half_width]
+    assert found.half.tolist() == pytest.approx(known, rel=1e-12)
+    assert mean_of_columns(np.empty((0, 2))).n.tolist() == [0, 0]

@@ -10,11 +10,13 @@ import re
 from html.parser import HTMLParser
 from pathlib import Path
 
+import msgspec
 import pandas as pd
 import pytest
 
 from orchestrator.store.errors import InputError
 from orchestrator.store.states import State
+from orchestrator.tables.figures import as_words
 from orchestrator.tables.question import Question, answer
 from orchestrator.tables.table import Table, Tables
 from orchestrator.tables.writers import check_suffix, write
@@ -172,10 +174,36 @@ def test_numbers_of_a_page_have_equal_decimals_and_keys_stay_as_they_were_writte
     assert [(row[1], row[2]) for row in cells] == [("0.0001", "0.5000"), ("0.1234567", "0.9877"), ("3", "nan")]
 
 
-def test_an_empty_table_can_be_written() -> None:
+def test_an_empty_table_has_its_columns_and_no_row() -> None:
     empty = answer([study()], Question())
-    for ending in ENDINGS:
-        assert write(empty, ending)
+    for ending, delimiter in ((".csv", ","), (".tsv", "\t")):
+        assert write(empty, ending).decode() == delimiter.join(empty.data.columns) + "\n"
+    assert tuple(pd.read_parquet(io.BytesIO(write(empty, ".parquet"))).columns) == empty.data.columns
+    assert json.loads(write(empty, ".json"))["rows"] == []
+    assert write(empty, ".md").decode().splitlines() == ["| id | step | state |", "| --- | --- | --- |"]
+    assert write(empty, ".tex").decode().splitlines()[-4:] == [r"id & step & state \\", r"\midrule", r"\bottomrule", r"\end{tabular}"]
+    page = Cells()
+    page.feed(write(empty, ".html").decode())
+    assert [cell.strip() for cell in page.cells] == ["id", "step", "state"]
+
+
+def test_a_page_has_what_runs_cost_and_where_they_come_from_only_where_it_is_asked_for() -> None:
+    tables = runs("a")
+    for ending in (".md", ".tex", ".html"):
+        brief, complete = write(tables, ending).decode(), write(tables, ending, complete=True).decode()
+        for column in ("runtime", "attempt", "job", "commit", "peak"):
+            assert column not in brief and column in complete
+    assert write(tables, ".csv") == write(tables, ".csv", complete=True)
+    assert {"runtime_s", "commit"} <= set(write(tables, ".csv").decode().splitlines()[0].split(","))
+    best = answer([study(case({"x": 1}, 0.5))], Question(best="val/ssim"))
+    assert b"commit" not in write(best, ".md") and b"commit" in write(best, ".md", complete=True)
+
+
+def test_what_runs_cost_is_told_with_no_more_decimals_than_were_measured() -> None:
+    cells = [(3.2, 0.05), (0.1, 1.234)]
+    page = Table(kind="run", columns=("runtime_s", "peak_mem_gb"), rows=cells, decimals={"runtime_s": 1, "peak_mem_gb": 2})
+    assert as_words(page) == [["3.2", "0.05"], ["0.1", "1.23"]]
+    assert as_words(msgspec.structs.replace(page, rows=[(1234.5, 123.456)])) == [["1234", "123.5"]]
 
 
 @pytest.mark.parametrize("name", ["table.xlsx", "table", "csv"])
@@ -186,4 +214,4 @@ def test_an_unknown_ending_names_the_known_ones(name: str) -> None:
 
 def test_endings_may_be_written_in_capitals() -> None:
     assert check_suffix(Path("TABLE.CSV")) == ".csv"
-    assert isinstance(runs("a").data, Table)
+    assert write(runs("a"), ".CSV") == write(runs("a"), ".csv")

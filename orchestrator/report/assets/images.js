@@ -39,10 +39,10 @@
     for (const { note, panel } of notes) note.textContent = [panel.at[step], panel.told, panel.label].filter(Boolean).join(" · ");
     for (const { image, caption, name, rank, pictures } of shown) {
       const before = pictures.filter((picture) => picture[0] <= step);
-      const [at, data] = before.length > 0 ? before[before.length - 1] : pictures[0];
+      const [at, data, window] = before.length > 0 ? before[before.length - 1] : pictures[0];
       image.src = `data:image/webp;base64,${data}`;
       image.alt = `${name} of the ${rank} run at step ${at}`;
-      caption.textContent = at === step ? name : `${name} (step ${at})`;
+      caption.textContent = [at === step ? name : `${name} (step ${at})`, window].filter(Boolean).join(" ");
     }
   }
 
