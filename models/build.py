@@ -1,12 +1,8 @@
-"""From a config to what it names: network, optimiser, schedule."""
+"""From a config to the network that it names."""
 
 from __future__ import annotations
 
-from torch.optim import Adam, Optimizer, RMSprop
-from torch.optim.lr_scheduler import StepLR
-
 from models.cine.unet import KERNELS, CineUnet
-from models.config import OptimConfig
 from models.model_config import CineConfig, EndToEndVarNetConfig, ModelConfig, MultiTaskVarNetConfig, UnetConfig, VarNetConfig
 from models.multitask.varnet import MultiTaskVarNet
 from models.network import Network
@@ -61,12 +57,3 @@ def _cine(config: CineConfig) -> CineUnet:
         residual=config.residual,
         regularise_last=config.regularise_last,
     )
-
-
-OPTIMISERS: dict[str, type[Adam] | type[RMSprop]] = {"adam": Adam, "rmsprop": RMSprop}
-
-
-def build_optimiser(config: OptimConfig, model: Network) -> tuple[Optimizer, StepLR]:
-    """Make the optimiser and the schedule of its learning rate, which is stepped once an epoch."""
-    optimiser = OPTIMISERS[config.kind](model.parameters(), lr=config.lr, weight_decay=config.weight_decay)
-    return optimiser, StepLR(optimiser, step_size=config.step_epochs, gamma=config.gamma)

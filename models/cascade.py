@@ -41,5 +41,5 @@ def unrolled_step(kspace: Tensor, reference: Tensor, mask: Tensor, sens_maps: Te
 
 
 def measured(mask: Tensor) -> Tensor:
-    """Give a mask the axes of k-space. mask: (batch, x) of columns or (batch, y, x) of points. Returns (batch, 1, 1 or y, x)."""
-    return mask[:, None, None, :] if mask.dim() == 2 else mask[:, None]
+    """Give a mask the axes of k-space. mask: (batch, y or 1, x), of points or of columns. Returns (batch, 1, y or 1, x)."""
+    return mask[:, None]

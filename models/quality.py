@@ -1,4 +1,4 @@
-"""How close a reconstruction is to the truth: NMSE, PSNR and SSIM of whole volumes."""
+"""How close a reconstruction is to the truth: errors, PSNR and SSIM of whole volumes and of slices."""
 
 from __future__ import annotations
 
@@ -15,26 +15,39 @@ K1, K2 = 0.01, 0.03
 
 
 class Quality(NamedTuple):
-    """The three metrics of fastMRI."""
+    """The metrics of one volume, or of one slice of it; the data range is that of the volume in both."""
 
     nmse: float
-    """|x - x0|^2 / |x0|^2 over the volume; 0 is perfect."""
+    """|x - x0|^2 / |x0|^2; 0 is perfect. NaN where there is nothing but zeros in the truth."""
+    nrmse: float
+    """The root of it."""
     psnr: float
-    """Peak signal-to-noise ratio over the volume [dB]; the peak is the largest value of the true volume."""
+    """Peak signal-to-noise ratio [dB], the peak being the data range."""
     ssim: float
-    """Mean over slices of the structural similarity; 1 is perfect."""
+    """Structural similarity, of a volume the mean over its slices; 1 is perfect."""
 
 
-def volume_quality(image: Tensor, target: Tensor) -> Quality:
-    """Compare a volume with the truth. image, target: (slice, y, x). Computed in float64; the data range is the largest true value."""
+def volume_quality(image: Tensor, target: Tensor, data_range: Tensor | None = None) -> Quality:
+    """Compare a volume with the truth. image, target: (slice, y, x). Computed in float64.
+
+    data_range: a scalar; None: the largest true value of the volume.
+    """
     image, target = image.double(), target.double()
-    data_range = target.max()
+    peak = target.max() if data_range is None else data_range.double()
     error = (image - target).square()
+    nmse = float(error.sum() / target.square().sum())
     return Quality(
-        nmse=float(error.sum() / target.square().sum()),
-        psnr=float(10 * torch.log10(data_range.square() / error.mean())),
-        ssim=float(ssim(image, target, data_range.expand(len(target))).mean()),
+        nmse=nmse,
+        nrmse=nmse**0.5,
+        psnr=float(10 * torch.log10(peak.square() / error.mean())),
+        ssim=float(ssim(image, target, peak.expand(len(target))).mean()),
     )
+
+
+def slice_qualities(image: Tensor, target: Tensor, data_range: Tensor | None = None) -> list[Quality]:
+    """Compare each slice with the truth. image, target: (slice, y, x) of one volume, whose data range all slices share."""
+    peak = target.double().max() if data_range is None else data_range
+    return [volume_quality(x[None], x0[None], peak) for x, x0 in zip(image, target, strict=True)]
 
 
 def ssim(image: Tensor, target: Tensor, data_range: Tensor) -> Tensor:

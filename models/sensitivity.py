@@ -21,7 +21,7 @@ class SensitivityNet(nn.Module):
         self.norm_unet = NormUnet(chans=chans, pools=pools)
 
     def forward(self, kspace: Tensor, mask: Tensor, *, recompute: bool = False) -> Tensor:
-        """Estimate maps. kspace: (batch, coil, y, x) complex, mask: (batch, x) or (batch, y, x) bool.
+        """Estimate maps. kspace: (batch, coil, y, x) complex, mask: (batch, y or 1, x) bool.
 
         Returns (batch, coil, y, x) complex with sum over coils |S|^2 = 1. With `recompute`, one coil is computed at a time.
         """
@@ -38,13 +38,11 @@ def normalise_maps(maps: Tensor) -> Tensor:
 
 
 def calibration_region(mask: Tensor) -> Tensor:
-    """Return which points belong to the fully sampled centre. mask: (batch, x) or (batch, y, x) bool.
+    """Return which points belong to the fully sampled centre. mask: (batch, 1, x) of columns or (batch, y, x) of points, bool.
 
     Returns (batch, 1, 1 or y, x) bool: a band of columns, or the rectangle as wide as the sampled run through the centre
     along x and as high as that along y. At least the centre itself, sampled or not.
     """
-    if mask.dim() == 2:
-        return central_run(mask)[:, None, None, :]
     rows, columns = central_run(mask[:, :, mask.shape[2] // 2]), central_run(mask[:, mask.shape[1] // 2, :])
     return (rows[:, :, None] & columns[:, None, :])[:, None]
 

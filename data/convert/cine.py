@@ -12,11 +12,12 @@ import h5py
 import numpy as np
 from numpy.typing import NDArray
 
-from data.convert.files import STAMP_KEY, fingerprint, is_made, written_whole
+from data.convert.files import STAMP_KEY, fingerprint, is_made
 from data.convert.jobs import Job, Outcome
 from data.convert.options import CineOptions
 from data.errors import BadInput
 from data.volumes.formats import dataset, open_file
+from data.whole_files import written_whole
 
 RECON_KEY, TRUTH_KEY = "imagesRecon", "imagesTrue"
 LAYOUT = "nxyt"

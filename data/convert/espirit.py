@@ -15,8 +15,8 @@ from data.convert.jobs import Job
 from data.convert.options import EspiritOptions
 from data.errors import BadInput
 from data.volumes.formats import KSPACE_AXES, dataset, open_file
+from data.volumes.knee import MAPS_KEY, MAXIMUM_KEY, combined
 
-MAPS_KEY = "esp_maps"
 OPTIONS_KEY = "espirit"
 """Attribute of the maps: JSON of the options that made them."""
 
@@ -33,12 +33,15 @@ def convert_espirit(job: Job, options: EspiritOptions) -> bool:
         kspace = dataset(original, "kspace", KSPACE_AXES)
         _refuse_small(job, kspace.shape, options)
         maps = copy.create_dataset(MAPS_KEY, kspace.shape, dtype=np.complex64, chunks=(1, *kspace.shape[1:]))
+        largest = 0.0
         for index in range(kspace.shape[0]):
             coils = kspace[index].astype(np.complex64)
             if not np.isfinite(coils).all():
                 raise BadInput(f"{job.source}: key 'kspace': slice {index} holds NaN or Inf. Take the file out, or make it again.")
             maps[index] = espirit_maps(coils, options)
+            largest = max(largest, float(combined(coils, maps[index]).abs().max()))
         maps.attrs[OPTIONS_KEY] = _plain(options)
+        maps.attrs[MAXIMUM_KEY] = largest
     return False
 
 

@@ -1,4 +1,4 @@
-"""What converters write: volumes of several coils or of one, in fastMRI's layout."""
+"""What converters and simulators write: volumes of several coils or of one, in fastMRI's layout."""
 
 from __future__ import annotations
 
@@ -9,7 +9,6 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from data.convert.files import STAMP_KEY
 from data.errors import BadInput
 from data.kspace.coils import rss
 from data.kspace.crop import center_crop
@@ -25,7 +24,7 @@ def rss_images(kspace: Complex, size: tuple[int, int]) -> Real:
     return volume.astype(np.float32, copy=False)
 
 
-def fill(file: h5py.File, *, kspace: Complex, target: Real, target_key: str, acquisition: str, patient_id: str, stamp: str) -> None:
+def fill(file: h5py.File, *, kspace: Complex, target: Real, target_key: str, acquisition: str, patient_id: str) -> None:
     """Write a volume. kspace: (slice, coil, y, x), or (slice, y, x) for one coil; target: (slice, y, x), as `target_key`."""
     file["kspace"] = kspace
     file[target_key] = target
@@ -33,7 +32,6 @@ def fill(file: h5py.File, *, kspace: Complex, target: Real, target_key: str, acq
     file.attrs["norm"] = float(np.linalg.norm(target))
     file.attrs["acquisition"] = acquisition
     file.attrs["patient_id"] = patient_id
-    file.attrs[STAMP_KEY] = stamp
 
 
 def check_images(images: Real, source: Path) -> None:

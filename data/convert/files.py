@@ -1,11 +1,9 @@
-"""Converted files on disk: written aside and renamed when whole, stamped with what they were made of, never another's overwritten."""
+"""Converted files on disk: stamped with what they were made of, never another's overwritten."""
 
 from __future__ import annotations
 
 import hashlib
 import json
-import os
-import uuid
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -14,6 +12,7 @@ import h5py
 
 from data.errors import BadInput
 from data.volumes.formats import member, open_file
+from data.whole_files import written_whole
 
 STAMP_KEY = "convert_from"
 """Attribute: JSON of the source and the options that decided the content."""
@@ -65,22 +64,6 @@ def _flat(stamp: str) -> dict[str, object]:
 
 
 @contextmanager
-def written_whole(target: Path) -> Iterator[h5py.File]:
-    """Open an HDF5 file for writing that becomes `target` when the block ends well, and leaves no trace when it does not."""
-    target.parent.mkdir(parents=True, exist_ok=True)
-    aside = target.with_name(f".{target.name}.{uuid.uuid4().hex[:8]}")
-    try:
-        with h5py.File(aside, "w-", locking=False) as file:
-            yield file
-        _sync(aside)
-        os.replace(aside, target)
-        _sync(target.parent)
-    except BaseException:
-        aside.unlink(missing_ok=True)
-        raise
-
-
-@contextmanager
 def amended(path: Path, *, without: str) -> Iterator[tuple[h5py.File, h5py.File]]:
     """Replace `path` by a copy that lacks the dataset `without`, to which the block may add. Yields (original, copy)."""
     with open_file(path) as original, written_whole(path) as copy:
@@ -90,11 +73,3 @@ def amended(path: Path, *, without: str) -> Iterator[tuple[h5py.File, h5py.File]
         for name, value in original.attrs.items():
             copy.attrs[name] = value
         yield original, copy
-
-
-def _sync(path: Path) -> None:
-    descriptor = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

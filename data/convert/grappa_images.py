@@ -62,7 +62,7 @@ def convert_grappa(job: Job, options: GrappaOptions) -> bool:
         images = copy.create_dataset(IMAGE_KEY, label.shape, dtype=np.float32)
         for index in range(label.shape[0]):
             images[index] = grappa_image(kspace[index].astype(np.complex64), sampled, label.shape[1:], options, source.filename)
-        images.attrs[OPTIONS_KEY] = _plain(options)
+        images.attrs[OPTIONS_KEY] = plain(options)
     return False
 
 
@@ -91,7 +91,8 @@ def read_mask(file: h5py.File, width: int) -> NDArray[np.bool_]:
     return sampled
 
 
-def _plain(options: GrappaOptions) -> str:
+def plain(options: GrappaOptions) -> str:
+    """Return options as JSON, as the images carry them."""
     return json.dumps(asdict(options), sort_keys=True)
 
 
@@ -101,7 +102,7 @@ def _holds_images(path: Path, options: GrappaOptions) -> bool:
             return False
         images = file[IMAGE_KEY]
         found = images.attrs.get(OPTIONS_KEY) if isinstance(images, h5py.Dataset) else None
-    if found == _plain(options):
+    if found == plain(options):
         return True
     made = f"with {found}" if found else "by something else"
-    raise BadInput(f"{path}: holds '{IMAGE_KEY}' already, made {made}, asked {_plain(options)}. Work on a copy without the key.")
+    raise BadInput(f"{path}: holds '{IMAGE_KEY}' already, made {made}, asked {plain(options)}. Work on a copy without the key.")

@@ -13,11 +13,12 @@ from nibabel.spatialimages import SpatialImage
 from numpy.typing import NDArray
 
 from data.convert.fastmri_files import check_images, fill
-from data.convert.files import is_made, stamp_of, written_whole
+from data.convert.files import STAMP_KEY, is_made, stamp_of
 from data.convert.jobs import Job, stem
 from data.convert.options import NiftiOptions
 from data.errors import BadInput
 from data.kspace.fourier import fftc
+from data.whole_files import written_whole
 
 ENDINGS = (".nii.gz", ".nii")
 
@@ -34,16 +35,9 @@ def convert_nifti(job: Job, options: NiftiOptions) -> bool:
     images = pad_centred(read_slices(job.source, options), options.size, job.source)
     kspace = fftc(torch.from_numpy(images).to(torch.complex64)).numpy()
     with written_whole(job.target) as file:
-        name = stem(job.source, ENDINGS)
-        fill(
-            file,
-            kspace=kspace,
-            target=images,
-            target_key="reconstruction_esc",
-            acquisition=options.acquisition,
-            patient_id=name,
-            stamp=stamp,
-        )
+        names = {"acquisition": options.acquisition, "patient_id": stem(job.source, ENDINGS)}
+        fill(file, kspace=kspace, target=images, target_key="reconstruction_esc", **names)
+        file.attrs[STAMP_KEY] = stamp
     return False
 
 

@@ -13,13 +13,14 @@ import torch
 from numpy.typing import NDArray
 
 from data.convert.fastmri_files import check_images, fill, rss_images
-from data.convert.files import is_made, stamp_of, written_whole
+from data.convert.files import STAMP_KEY, is_made, stamp_of
 from data.convert.jobs import Job
 from data.convert.options import RawOptions
 from data.convert.raw_header import RawHeader, parse_header
 from data.errors import BadInput
 from data.kspace.fourier import ifftc
 from data.volumes.formats import member, open_file
+from data.whole_files import written_whole
 
 BLOCK = 256
 """Readouts that are read at once."""
@@ -46,8 +47,9 @@ def convert_raw(job: Job, options: RawOptions) -> bool:
     check_images(target, job.source)
     names = {"acquisition": header.protocol, "patient_id": header.patient_id or job.source.stem}
     with written_whole(job.target) as file:
-        fill(file, kspace=kspace, target=target, target_key="reconstruction_rss", stamp=stamp, **names)
+        fill(file, kspace=kspace, target=target, target_key="reconstruction_rss", **names)
         file["ismrmrd_header"] = text
+        file.attrs[STAMP_KEY] = stamp
     return False
 
 

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from itertools import product
+
 import msgspec
+from msgspec import structs
 
 from data.limits import choice, limit
 
@@ -100,3 +103,21 @@ class MaskDescription(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_
             return 1, total
         rows = self.acceleration_y or max(part for part in range(1, total + 1) if total % part == 0 and part * part <= total)
         return rows, total // rows
+
+
+class MaskRange(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """From what the masks of training are drawn: for each sample one pair of these, uniformly. All else is as in the mask of the config."""
+
+    accelerations: tuple[float, ...] = (5.0, 6.0, 7.0)
+    """Positions in all by positions sampled."""
+    center_fractions: tuple[float, ...] = (0.05, 0.06, 0.07)
+    """Part of an axis that is always sampled."""
+
+    def __post_init__(self) -> None:
+        limit("train_mask.accelerations", self.accelerations, bool(self.accelerations), "one or more numbers")
+        limit("train_mask.center_fractions", self.center_fractions, bool(self.center_fractions), "one or more numbers")
+
+    def of(self, mask: MaskDescription) -> tuple[MaskDescription, ...]:
+        """Return a mask for each pair. Raises ValueError for a pair that `mask`'s kind cannot have."""
+        pairs = product(self.accelerations, self.center_fractions)
+        return tuple(structs.replace(mask, acceleration=acceleration, center_fraction=fraction) for acceleration, fraction in pairs)

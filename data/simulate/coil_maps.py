@@ -1,4 +1,4 @@
-"""Smooth complex sensitivities of coils that stand around a head."""
+"""Smooth complex sensitivities of coils that stand around a body."""
 
 from __future__ import annotations
 
@@ -10,14 +10,23 @@ from data.simulate.phantom import axis_grid
 
 
 def draw_coil_maps(coils: int, size: tuple[int, int], rng: Generator) -> NDArray[np.complex128]:
-    """Draw the maps of one receive array. Returns (coil, y, x), normalised so that sum |map|^2 over coils is 1 in each pixel.
+    """Draw the maps of one receive array. Returns (coil, y, x), normalised so that sum |map|^2 over coils is 1 in each pixel."""
+    return normalised(draw_sensitivities(coils, size, rng))
+
+
+def draw_sensitivities(coils: int, size: tuple[int, int], rng: Generator) -> NDArray[np.complex128]:
+    """Draw what each coil of an array receives from each pixel. Returns (coil, y, x), at most 1.
 
     Coil k sits at angle 2 pi k / coils, a little off; its sensitivity falls with the distance, its phase turns slowly.
     """
     y, x = axis_grid(size)
     angles = 2 * np.pi * (np.arange(coils) + rng.uniform(-0.15, 0.15, coils)) / coils
-    maps = np.stack([_coil_map(angle, y, x, rng) for angle in angles])
-    return maps / np.sqrt((np.abs(maps) ** 2).sum(axis=0))
+    return np.stack([_coil_map(angle, y, x, rng) for angle in angles])
+
+
+def normalised(sensitivities: NDArray[np.complex128]) -> NDArray[np.complex128]:
+    """Divide by the root of the sum of squares over coils. sensitivities: (coil, y, x)."""
+    return sensitivities / np.sqrt((np.abs(sensitivities) ** 2).sum(axis=0))
 
 
 def _coil_map(angle: float, y: NDArray[np.float64], x: NDArray[np.float64], rng: Generator) -> NDArray[np.complex128]:

@@ -1,11 +1,9 @@
-"""fastMRI's multi-coil HDF5 files: what one holds, checked before it is used."""
+"""HDF5 files of volumes: opened, and their keys checked before they are used."""
 
 from __future__ import annotations
 
 import hashlib
-from dataclasses import dataclass
 from pathlib import Path
-from xml.etree import ElementTree
 
 import h5py
 import numpy as np
@@ -13,32 +11,9 @@ import numpy as np
 from data.errors import BadInput
 
 KSPACE_AXES = ("slice", "coil", "y", "x")
+SINGLE_COIL_AXES = ("slice", "y", "x")
 TARGET_AXES = ("slice", "y", "x")
 HEADER_NAMESPACE = "http://www.ismrm.org/ISMRMRD"
-
-
-@dataclass(frozen=True, kw_only=True)
-class Volume:
-    """One file, without its pixels."""
-
-    path: Path
-    shape: tuple[int, int, int, int]
-    """(slice, coil, y, x) of kspace; x is the phase-encoding axis, whose columns the masks select."""
-    size: tuple[int, int]
-    """(y, x) of reconstruction_rss, to which images are cropped."""
-    acquired: tuple[int, int]
-    """First column of k-space that the scanner acquired, and the one after the last; the others are padding."""
-    maximum: float
-    """Attribute max: the largest value of reconstruction_rss, the data range of losses and metrics."""
-    acquisition: str
-    patient_id: str
-    fingerprint: str
-    """Hash of the shape and of pixels from the middle of reconstruction_rss: equal for copies under another name."""
-
-    @property
-    def name(self) -> str:
-        """The file's name without its ending: the id of the volume, from which its fixed mask is drawn."""
-        return self.path.stem
 
 
 def open_file(path: Path) -> h5py.File:
@@ -75,86 +50,82 @@ def dataset(file: h5py.File, key: str, axes: tuple[str, ...]) -> h5py.Dataset:
     """Return a dataset of an open file after checking that it exists, lies in the file and has these axes."""
     if file.get(key, getlink=True) is None:
         held = ", ".join(sorted(file)) or "nothing"
-        raise BadInput(f"{file.filename}: key '{key}' is missing; the file holds {held}. A multi-coil file of fastMRI is needed.")
+        raise BadInput(
+            f"{file.filename}: key '{key}' is missing; the file holds {held}. An array ({', '.join(axes)}) is needed: "
+            "check the layout of the data."
+        )
     found = member(file, key)
     if not isinstance(found, h5py.Dataset) or len(found.shape) != len(axes) or 0 in found.shape:
         shape = getattr(found, "shape", "a group")
         raise BadInput(
-            f"{file.filename}: key '{key}': expected ({', '.join(axes)}), none of them empty, got {shape}. "
-            "Write the array with these axes; data of a single coil needs a coil axis of 1."
+            f"{file.filename}: key '{key}': expected ({', '.join(axes)}), none of them empty, got {shape}. {_way_out(found, axes)}"
         )
     return found
 
 
-def read_volume(path: Path) -> Volume:
-    """Read what `path` holds, without its k-space. Raises BadInput naming file, key, what was expected and what was found."""
-    with open_file(path) as file:
-        kspace = dataset(file, "kspace", KSPACE_AXES)
-        target = dataset(file, "reconstruction_rss", TARGET_AXES)
-        if not np.issubdtype(kspace.dtype, np.complexfloating):
-            raise BadInput(f"{path}: key 'kspace': expected complex64, got {kspace.dtype}. Store real and imaginary part as one number.")
-        if target.shape[0] != kspace.shape[0]:
-            slices = f"'kspace' has {kspace.shape[0]} slices, 'reconstruction_rss' has {target.shape[0]}"
-            raise BadInput(f"{path}: {slices}; both need the same. Make the file again.")
-        return Volume(
-            path=path,
-            shape=kspace.shape,
-            size=target.shape[1:],
-            acquired=acquired_columns(file, width=kspace.shape[-1]),
-            maximum=_maximum(file, target),
-            acquisition=str(file.attrs.get("acquisition", "")),
-            patient_id=str(file.attrs.get("patient_id", "")),
-            fingerprint=_fingerprint(kspace, target),
-        )
+def _way_out(found: h5py.Dataset | h5py.Group, axes: tuple[str, ...]) -> str:
+    shape: tuple[int, ...] = getattr(found, "shape", ())
+    if len(shape) == len(axes) + 1 and shape[-1] == 2:
+        return "The last axis looks like real and imaginary part: store them as one complex number."
+    if len(shape) == len(axes) - 1 and "coil" in axes:
+        return "Write the array with these axes; data of a single coil needs a coil axis of 1."
+    return "Write the array with these axes."
 
 
-def _maximum(file: h5py.File, target: h5py.Dataset) -> float:
+def rank(file: h5py.File, key: str) -> int:
+    """Return how many axes a dataset has; 0 where there is none."""
+    found = member(file, key) if file.get(key, getlink=True) is not None else None
+    return len(found.shape) if isinstance(found, h5py.Dataset) else 0
+
+
+def complex_dataset(file: h5py.File, key: str, axes: tuple[str, ...]) -> h5py.Dataset:
+    """Return a dataset as `dataset` does, after checking that it holds complex numbers."""
+    found = dataset(file, key, axes)
+    if not np.issubdtype(found.dtype, np.complexfloating):
+        raise BadInput(f"{file.filename}: key '{key}': expected complex64, got {found.dtype}. Store real and imaginary part as one number.")
+    return found
+
+
+def real_dataset(file: h5py.File, key: str, axes: tuple[str, ...]) -> h5py.Dataset:
+    """Return a dataset as `dataset` does, after checking that it holds real numbers."""
+    found = dataset(file, key, axes)
+    if found.dtype.kind not in "fiu":
+        raise BadInput(f"{file.filename}: key '{key}': expected float32, got {found.dtype}. Store the magnitude.")
+    return found
+
+
+def stored_maximum(file: h5py.File, target: h5py.Dataset) -> float:
+    """Return attribute max, or where there is none the largest value of the target. Raises BadInput unless it is above 0."""
     maximum = float(file.attrs["max"]) if "max" in file.attrs else float(target[()].max())
     if not (np.isfinite(maximum) and maximum > 0):
+        key = target.name.removeprefix("/")
         raise BadInput(
-            f"{file.filename}: attribute 'max' is {maximum}; it must be the largest value of 'reconstruction_rss', above 0. "
-            "Make the file again."
+            f"{file.filename}: attribute 'max' is {maximum}; it must be the largest value of '{key}', above 0. Make the file again."
         )
     return maximum
 
 
-def _fingerprint(kspace: h5py.Dataset, target: h5py.Dataset) -> str:
-    slices, height, _ = target.shape
-    rows = target[slices // 2, max(height // 2 - 8, 0) : height // 2 + 8]
-    return hashlib.sha256(repr(kspace.shape).encode() + np.ascontiguousarray(rows).tobytes()).hexdigest()
-
-
-def acquired_columns(file: h5py.File, *, width: int) -> tuple[int, int]:
-    """Return the columns [start, stop) of k-space that hold data, from the encoding limits in ismrmrd_header.
-
-    The centre of the encoding steps lies at the middle of the encoded matrix; the columns before and after
-    the steps are zero padding. Without a header all columns count as acquired.
-    """
-    if "ismrmrd_header" not in file:
-        return 0, width
-    encoded, center, last = _encoding(file)
-    start = encoded // 2 - center
-    stop = start + last + 1
-    if not 0 <= start < stop <= width:
+def check_target(target: h5py.Dataset, kspace: h5py.Dataset) -> None:
+    """Raise BadInput unless a target (slice, y, x) has as many slices as its k-space (slice, …, y, x) and is no larger."""
+    slices, height, width = target.shape
+    measured = kspace.shape
+    key, filename = target.name.removeprefix("/"), target.file.filename
+    if slices != measured[0]:
+        raise BadInput(f"{filename}: 'kspace' has {measured[0]} slices, '{key}' has {slices}; both need the same. Make the file again.")
+    if height > measured[-2] or width > measured[-1]:
         raise BadInput(
-            f"{file.filename}: key 'ismrmrd_header': the encoding limits name columns {start} to {stop} of {width} in 'kspace'. "
-            "Check matrixSize and kspace_encoding_step_1."
+            f"{filename}: key '{key}': expected images (y, x) of at most {tuple(measured[-2:])}, as 'kspace' has, got {(height, width)}. "
+            "Make the file again."
         )
-    return start, stop
 
 
-def _encoding(file: h5py.File) -> tuple[int, int, int]:
-    """Return encodedSpace matrixSize y, and centre and maximum of kspace_encoding_step_1."""
-    paths = ("encodedSpace/matrixSize/y", "encodingLimits/kspace_encoding_step_1/center", "encodingLimits/kspace_encoding_step_1/maximum")
-    try:
-        root = ElementTree.fromstring(member(file, "ismrmrd_header")[()])
-        found = [root.findtext("/".join(f"{{{HEADER_NAMESPACE}}}{tag}" for tag in f"encoding/{path}".split("/"))) for path in paths]
-        encoded, center, last = (int(text) if text is not None else None for text in found)
-    except (ElementTree.ParseError, ValueError, TypeError) as error:
-        raise BadInput(
-            f"{file.filename}: key 'ismrmrd_header' is no valid ISMRMRD header ({error}). Mend it, or remove the key."
-        ) from error
-    if encoded is None or center is None or last is None:
-        missing = ", ".join(path for path, text in zip(paths, found, strict=True) if text is None)
-        raise BadInput(f"{file.filename}: key 'ismrmrd_header' lacks encoding/{missing}. Mend it, or remove the key.")
-    return encoded, center, last
+def fingerprint(shape: tuple[int, ...], rows: np.ndarray) -> str:
+    """Return a hash of a volume's shape and of some of its pixels."""
+    return hashlib.sha256(repr(shape).encode() + np.ascontiguousarray(rows).tobytes()).hexdigest()
+
+
+def middle_rows(values: h5py.Dataset) -> np.ndarray:
+    """Return the 16 rows in the middle of the middle slice, of the first coil. values: (slice, y, x) or (slice, coil, y, x)."""
+    slices, *_, height, _ = values.shape
+    place = (slices // 2, 0) if len(values.shape) == 4 else (slices // 2,)
+    return values[(*place, slice(max(height // 2 - 8, 0), height // 2 + 8))]

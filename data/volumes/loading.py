@@ -3,22 +3,32 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
 import torch
 from numpy.random import Generator
+from numpy.typing import NDArray
 from torch import Tensor
 from torch.utils.data import Dataset
 
 from data.errors import BadInput
-from data.kspace.masks import ColumnMask, rng_of_name
-from data.volumes.formats import Volume
+from data.kspace.masks import Mask, rng_of_name
+from data.volumes import fastmri, knee, paired
+from data.volumes.flips import draw_flips, flip_acquired, flip_columns, flip_pixels
 from data.volumes.reading import SliceReader
-from data.volumes.sampling import Pick
+from data.volumes.sampling import FLIPS, Pick, rng_of_pick
+from data.volumes.volume import Pixels, Volume
 
-DrawMask = Callable[[int, slice, Generator], ColumnMask]
-"""(width, acquired columns, generator) → mask."""
+DrawMask = Callable[[tuple[int, int], slice, Generator], Mask]
+"""(size (y, x), acquired columns, generator) → mask."""
+READ_PIXELS: dict[str, Callable[[SliceReader, Volume, int], Pixels]] = {
+    "fastmri": fastmri.read_pixels,
+    "knee": knee.read_pixels,
+    "paired": paired.read_pixels,
+}
+"""By Volume.layout; the files of sites are fastMRI's."""
 
 
 class Sample(NamedTuple):
@@ -27,21 +37,27 @@ class Sample(NamedTuple):
     kspace: Tensor
     """(batch, coil, y, x) complex64, zero where the mask is False."""
     mask: Tensor
-    """(batch, x) bool."""
+    """(batch, y or 1, x) bool: columns have a y axis of length 1, points one as long as k-space has."""
     target: Tensor
-    """(batch, y, x) float32: reconstruction_rss of the fully sampled data."""
+    """(batch, y, x) float32: the truth, a magnitude, from the fully sampled data."""
     maximum: Tensor
     """(batch,) float32: the largest value of the target's volume, the data range."""
     sampled_fraction: Tensor
-    """(batch,) float32: kept columns by acquired columns."""
+    """(batch,) float32: kept positions by acquired ones."""
     volume: Tensor
     """(batch,) int64: index of the volume in its split."""
     slice: Tensor
-    """(batch,) int64: index of the slice in its volume."""
+    """(batch,) int64: index of the slice among those used of its volume."""
     sens_maps: Tensor | None = None
     """(batch, coil, y, x) complex64: sensitivity maps that come with the data."""
     task: Tensor | None = None
     """(batch,) int64: number of the task in joint training, from 0."""
+    complex_target: Tensor | None = None
+    """(batch, y, x) complex64: the truth with its phase, where the coils are combined with sensitivity maps."""
+    grappa: Tensor | None = None
+    """(batch, y, x) float32: the image reconstructed by GRAPPA, where it comes with the data."""
+    full_kspace: Tensor | None = None
+    """(batch, coil, y, x) complex64: k-space before the mask, where a loss asks for it and the data are fully sampled."""
 
     def to(self, device: torch.device) -> Sample:
         """Return the sample on `device`."""
@@ -59,14 +75,29 @@ class SliceDataset(Dataset[Sample]):
 
     With `seed`, each pick has a mask of its own, drawn from (seed, epoch, slice): the same whatever the number of workers and
     wherever training was interrupted. Without, each volume has one mask, drawn from its name, in all epochs and runs.
+    A volume that comes with a mask of its own always has that.
     """
 
-    def __init__(self, volumes: Sequence[Volume], draw_mask: DrawMask, *, seed: int | None = None) -> None:
+    def __init__(
+        self,
+        volumes: Sequence[Volume],
+        draw_mask: DrawMask,
+        *,
+        seed: int | None = None,
+        keep_full: bool = False,
+        flips: bool = False,
+        cache: Path | None = None,
+    ) -> None:
+        """keep_full: samples also hold k-space as it was before the mask. flips: mirror the slices of training at random.
+
+        cache: a folder on the node's own disk, to which files are copied before they are read."""
         self.volumes = tuple(volumes)
         self._slices = [(number, index) for number, volume in enumerate(self.volumes) for index in range(volume.shape[0])]
         self._draw_mask = draw_mask
         self._seed = seed
-        self.reader = SliceReader()
+        self._flips = flips
+        self._keep_full = keep_full
+        self.reader = SliceReader(cache)
 
     def __len__(self) -> int:
         return len(self._slices)
@@ -74,32 +105,67 @@ class SliceDataset(Dataset[Sample]):
     def __getitem__(self, pick: Pick) -> Sample:
         number, index = self._slices[pick.item]
         volume = self.volumes[number]
-        mask = self._draw_mask(volume.shape[-1], slice(*volume.acquired), self._rng(pick, volume))
-        kspace = self.reader.read(volume.path, "kspace", index).astype(np.complex64, copy=False)
-        target = self.reader.read(volume.path, "reconstruction_rss", index).astype(np.float32, copy=False)
-        if not (np.isfinite(target).all() and np.isfinite(kspace).all()):
-            raise BadInput(f"{volume.path}: slice {index} holds NaN or Inf. Remove the file from the split, or make it again.")
+        pixels = READ_PIXELS[volume.layout](self.reader, volume, index)
+        _refuse_nan(pixels, volume, index)
+        axes = draw_flips(rng_of_pick(self._seed, pick, FLIPS)) if self._flips and self._seed is not None else ()
+        pixels = flip_pixels(pixels, axes)
+        kept, sampled_fraction = self._mask(pick, volume, mirrored=-1 in axes)
+        full = torch.from_numpy(pixels.kspace.copy()) if self._keep_full and volume.mask is None else None
+        np.multiply(pixels.kspace, kept, out=pixels.kspace)  # in place: at full size each copy costs as much as reading the slice
         return Sample(
-            kspace=torch.from_numpy(kspace * mask.columns),
-            mask=torch.from_numpy(mask.columns),
-            target=torch.from_numpy(target),
+            kspace=torch.from_numpy(pixels.kspace),
+            mask=torch.from_numpy(kept),
+            target=torch.from_numpy(pixels.target),
             maximum=torch.tensor(volume.maximum),
-            sampled_fraction=torch.tensor(mask.sampled_fraction),
+            sampled_fraction=torch.tensor(sampled_fraction),
             volume=torch.tensor(number),
             slice=torch.tensor(index),
+            sens_maps=_tensor(pixels.sens_maps),
+            task=None if volume.task is None else torch.tensor(volume.task),
+            complex_target=_tensor(pixels.complex_target),
+            grappa=_tensor(pixels.grappa),
+            full_kspace=full,
         )
 
-    def _rng(self, pick: Pick, volume: Volume) -> Generator:
-        if self._seed is None:
-            return rng_of_name(volume.name)
-        return np.random.default_rng((self._seed, pick.epoch, pick.item))
+    def _mask(self, pick: Pick, volume: Volume, *, mirrored: bool) -> tuple[NDArray[np.bool_], float]:
+        """Return what is kept, (y or 1, x), and which part of the acquired positions that is."""
+        if volume.mask is not None:
+            columns = flip_columns(volume.mask) if mirrored else volume.mask
+            return columns[np.newaxis], float(volume.mask.mean())
+        height, width = volume.shape[-2:]
+        acquired = flip_acquired(volume.acquired, width) if mirrored else volume.acquired
+        rng = rng_of_name(volume.name) if self._seed is None else rng_of_pick(self._seed, pick)
+        mask = self._draw_mask((height, width), slice(*acquired), rng)
+        return mask.kept, mask.sampled_fraction
+
+
+def _refuse_nan(pixels: Pixels, volume: Volume, index: int) -> None:
+    wrong = [name for name, values in pixels._asdict().items() if values is not None and not is_finite(values)]
+    if wrong:
+        where = f"slice {volume.first + index} holds NaN or Inf ({', '.join(wrong)})"
+        raise BadInput(f"{volume.path}: {where}. Remove the file from the split, or make it again.")
+
+
+def is_finite(values: NDArray[np.generic]) -> bool:
+    """Say whether an array holds neither NaN nor Inf. A finite sum proves it in less than half the time."""
+    with np.errstate(over="ignore", invalid="ignore"):
+        return bool(np.isfinite(values.sum()) or np.isfinite(values).all())
+
+
+def _tensor(values: NDArray[np.generic] | None) -> Tensor | None:
+    return None if values is None else torch.from_numpy(values)
 
 
 def stack_samples(samples: Sequence[Sample]) -> Sample:
-    """Stack samples to a batch. Raises BadInput where their shapes differ, as those of volumes from different scanners may."""
+    """Stack samples to a batch. Raises BadInput where their shapes or their parts differ; buckets keep such slices apart."""
     shapes = {(tuple(sample.kspace.shape), sample.size) for sample in samples}
     if len(shapes) > 1:
         listed = " and ".join(f"kspace {kspace}, target {target}" for kspace, target in sorted(shapes))
         raise BadInput(f"data: one batch would hold slices of different shapes, {listed}. Set train.micro_batch: 1.")
     present = {name: values for name, *values in zip(Sample._fields, *samples, strict=True) if values[0] is not None}
-    return Sample(**{name: torch.stack(values) for name, values in present.items()})
+    return Sample(**{name: stack(values) for name, values in present.items()})
+
+
+def stack(values: Sequence[Tensor]) -> Tensor:
+    """Stack tensors; one alone gets its new axis without a copy."""
+    return values[0].unsqueeze(0) if len(values) == 1 else torch.stack(list(values))

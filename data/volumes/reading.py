@@ -10,6 +10,7 @@ import h5py
 import numpy as np
 from numpy.typing import NDArray
 
+from data.volumes.cache import cached
 from data.volumes.formats import member, open_file
 
 MOST_OPEN = 16
@@ -19,10 +20,12 @@ class SliceReader:
     """Reads single slices; keeps the handles of the files read last, at most MOST_OPEN.
 
     HDF5 handles must not be used on both sides of a fork: a process that finds handles of another one
-    opens its own. Pickling (spawned DataLoader workers) leaves the handles behind.
+    opens its own. Pickling (spawned DataLoader workers) leaves the handles behind. `cache`: a folder on the node's own disk, to which
+    each file is copied before it is opened.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, cache: Path | None = None) -> None:
+        self._cache = cache
         self._files: OrderedDict[Path, h5py.File] = OrderedDict()
         self._owner = os.getpid()
 
@@ -46,11 +49,11 @@ class SliceReader:
         if self._owner != os.getpid():
             self.close()
         if path not in self._files:
-            self._files[path] = open_file(path)
+            self._files[path] = open_file(path if self._cache is None or not path.is_file() else cached(path, self._cache))
         self._files.move_to_end(path)
         if len(self._files) > MOST_OPEN:
             self._files.popitem(last=False)[1].close()
         return self._files[path]
 
     def __getstate__(self) -> dict[str, object]:
-        return {"_files": OrderedDict(), "_owner": -1}
+        return {"_cache": self._cache, "_files": OrderedDict(), "_owner": -1}

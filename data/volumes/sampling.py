@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
 import numpy as np
+from numpy.random import Generator
 from torch.utils.data import Sampler
+
+from data.volumes.volume import Volume
 
 
 class Pick(NamedTuple):
@@ -15,42 +18,110 @@ class Pick(NamedTuple):
     epoch: int
     item: int
     """Index of the slice in its data set."""
+    repeat: int = 0
+    """How often the epoch had it before, where up-sampling repeats slices."""
+
+
+FLIPS = 1
+"""Tells the numbers that decide about mirroring from those of the masks."""
+
+
+def rng_of_pick(seed: int, pick: Pick, *use: int) -> Generator:
+    """Return a generator that depends on seed, epoch, slice and use alone."""
+    return np.random.default_rng((seed, pick.epoch, pick.item, pick.repeat, *use))
+
+
+class Bucket(NamedTuple):
+    """What all slices of a batch have in common."""
+
+    task: int = 0
+    shape: tuple[int, ...] = ()
+    """Lengths of the axes of k-space without the slices, those of the target, and what else comes with them."""
+
+
+def buckets_of(volumes: Sequence[Volume]) -> list[Bucket]:
+    """Return the bucket of each slice of some volumes, in their order."""
+    return [
+        Bucket(task=volume.task or 0, shape=(*volume.shape[1:], *volume.size, int(volume.has_grappa)))
+        for volume in volumes
+        for _ in range(volume.shape[0])
+    ]
+
+
+def plan_epoch(buckets: Sequence[Bucket], *, batch: int, sampling: str, seed: int, epoch: int) -> list[list[Pick]]:
+    """Return the batches of an epoch in their order, each of one bucket, as (seed, epoch) decides.
+
+    buckets: one a slice. sampling: none, upsample or downsample, as `sample_tasks` says. The last batch of each bucket holds what is left.
+    """
+    rng = np.random.default_rng((seed, epoch))
+    picks = [Pick(epoch, item, repeat) for item, repeat in sample_tasks([bucket.task for bucket in buckets], sampling, rng)]
+    filled: dict[Bucket, list[Pick]] = {}
+    for place in rng.permutation(len(picks)):
+        filled.setdefault(buckets[picks[place].item], []).append(picks[place])
+    batches = [held[start : start + batch] for held in filled.values() for start in range(0, len(held), batch)]
+    return [batches[place] for place in rng.permutation(len(batches))] if len(filled) > 1 else batches
+
+
+def sample_tasks(tasks: Sequence[int], sampling: str, rng: Generator) -> list[tuple[int, int]]:
+    """Return (item, repeat) of the slices of an epoch. tasks: one a slice.
+
+    none: each slice once. upsample: of every task as many as the largest has; each slice comes equally often, but for a remainder
+    drawn without replacement. downsample: of every task as many as the smallest has, drawn without replacement.
+    """
+    if sampling == "none":
+        return [(item, 0) for item in range(len(tasks))]
+    items = {task: [item for item, other in enumerate(tasks) if other == task] for task in sorted(set(tasks))}
+    sizes = [len(held) for held in items.values()]
+    wanted = max(sizes) if sampling == "upsample" else min(sizes)
+    return [pick for held in items.values() for pick in _repeat(held, wanted, rng)]
+
+
+def _repeat(items: Sequence[int], wanted: int, rng: Generator) -> list[tuple[int, int]]:
+    copies, rest = divmod(wanted, len(items))
+    remainder = sorted(rng.permutation(len(items))[:rest].tolist())
+    return [(item, repeat) for repeat in range(copies) for item in items] + [(items[place], copies) for place in remainder]
 
 
 class ShuffledBatches(Sampler[list[Pick]]):
     """The micro-batches of one epoch, shuffled by (seed, epoch).
 
-    Each batch of `batch` slices is cut into micro-batches of at most `micro_batch`; none reaches over the end of a batch.
-    The last batch of an epoch holds what is left. `set_position` starts a later iteration at any batch of any epoch.
+    Each batch of `batch` slices, all of one bucket, is cut into micro-batches of at most `micro_batch`; none reaches over the end of
+    a batch. The last batch of a bucket holds what is left. `set_position` starts a later iteration at any batch of any epoch.
     """
 
-    def __init__(self, length: int, *, batch: int, micro_batch: int, seed: int) -> None:
-        self._length = length
+    def __init__(self, buckets: Sequence[Bucket], *, batch: int, micro_batch: int, seed: int, sampling: str = "none") -> None:
+        self._buckets = tuple(buckets)
         self._batch = batch
         self._micro_batch = micro_batch
         self._seed = seed
+        self._sampling = sampling
         self._epoch = 1
         self._first = 0
+        self._planned: tuple[int, list[list[Pick]]] | None = None
 
     def set_position(self, epoch: int, first: int = 0) -> None:
         """Let the next iteration be that of `epoch`, from its batch `first` on."""
         self._epoch, self._first = epoch, first
 
     def batches(self) -> int:
-        """Return the number of batches in a whole epoch."""
-        return -(-self._length // self._batch)
+        """Return the number of batches in the whole epoch that was set last."""
+        return len(self._plan())
 
     def batch_size(self, position: int) -> int:
-        """Return how many slices batch `position` of an epoch holds."""
-        return min(self._batch, self._length - position * self._batch)
+        """Return how many slices batch `position` of that epoch holds."""
+        return len(self._plan()[position])
 
     def __iter__(self) -> Iterator[list[Pick]]:
-        order = np.random.default_rng((self._seed, self._epoch)).permutation(self._length)
-        picks = [Pick(self._epoch, int(index)) for index in order]
-        for position in range(self._first, self.batches()):
-            batch = picks[position * self._batch : (position + 1) * self._batch]
+        for batch in self._plan()[self._first :]:
             for start in range(0, len(batch), self._micro_batch):
                 yield batch[start : start + self._micro_batch]
+
+    def _plan(self) -> list[list[Pick]]:
+        """Return the batches of the epoch that was set last, planned once."""
+        if self._planned is None or self._planned[0] != self._epoch:
+            plan = plan_epoch(self._buckets, batch=self._batch, sampling=self._sampling, seed=self._seed, epoch=self._epoch)
+            self._planned = (self._epoch, plan)
+        return self._planned[1]
 
 
 class InOrder(Sampler[list[Pick]]):

@@ -2,33 +2,45 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import logging
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from itertools import combinations
 from pathlib import Path
 
 from data.errors import BadInput
-from data.volumes.formats import Volume, read_volume
+from data.volumes.fastmri import read_volume
+from data.volumes.volume import Volume
+
+_log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, kw_only=True)
 class Splits:
-    """The volumes of each split, sorted by name."""
+    """The volumes of each split, task after task, sorted by name."""
 
     train: tuple[Volume, ...]
     val: tuple[Volume, ...]
     test: tuple[Volume, ...]
 
 
-def read_splits(root: Path, *, train: str = "train", val: str = "val", test: str = "test") -> Splits:
-    """Read the three folders below `root`. Raises BadInput for a missing or empty folder, a bad file or a shared volume."""
-    splits = Splits(train=read_folder(root / train), val=read_folder(root / val), test=read_folder(root / test))
-    check_disjoint(splits)
-    return splits
+def read_folder(
+    folder: Path,
+    read: Callable[[Path], Volume] = read_volume,
+    *,
+    skip_bad: bool = False,
+    choose: Callable[[Sequence[Path]], Sequence[Path]] = tuple,
+) -> tuple[Volume, ...]:
+    """Read every *.h5 file of a folder that `choose` leaves, sorted by name. skip_bad: bad files are left out with a warning each."""
+    volumes = (_read_or_warn(path, read) if skip_bad else read(path) for path in choose(list_files(folder)))
+    good = tuple(volume for volume in volumes if volume is not None)
+    if not good:
+        raise BadInput(f"{folder}: none of its files can be used; data.skip_bad has left out all of them. Make them again.")
+    return good
 
 
-def read_folder(folder: Path) -> tuple[Volume, ...]:
-    """Read every *.h5 file of a folder, sorted by name."""
+def list_files(folder: Path) -> list[Path]:
+    """Return the *.h5 files of a folder, sorted by name. Raises BadInput when there are none."""
     if not folder.is_dir():
         raise BadInput(
             f"{folder}: there is no such folder. Check data.root (relative paths start at {Path.cwd()}), or run the grid's prepare command."
@@ -36,17 +48,27 @@ def read_folder(folder: Path) -> tuple[Volume, ...]:
     paths = sorted(path for path in folder.glob("*.h5") if not path.name.startswith("."))
     if not paths:
         raise BadInput(f"{folder}: holds no *.h5 file. Check data.root, or run the prepare command of the grid.")
-    return tuple(read_volume(path) for path in paths)
+    return paths
 
 
-def check_disjoint(splits: Splits) -> None:
-    """Raise BadInput when two splits share a volume, by name or, under another name, by content.
+def _read_or_warn(path: Path, read: Callable[[Path], Volume]) -> Volume | None:
+    try:
+        return read(path)
+    except BadInput as error:
+        _log.warning("%s It is left out (data.skip_bad).", error)
+        return None
 
-    Patients are not compared: in fastMRI several volumes stem from one examination.
+
+def disjoint(splits: Splits) -> Splits:
+    """Return the splits. Raises BadInput when two of them share a volume, by name or, under another name, by content.
+
+    Names are compared within a dataset or site, contents across all. Patients are not compared: in fastMRI several volumes stem from
+    one examination.
     """
     named = {"train": splits.train, "val": splits.val, "test": splits.test}
     for (first, ours), (second, theirs) in combinations(named.items(), 2):
         _refuse_shared(first, ours, second, theirs)
+    return splits
 
 
 def _refuse_shared(first: str, ours: Iterable[Volume], second: str, theirs: Iterable[Volume]) -> None:
@@ -55,4 +77,5 @@ def _refuse_shared(first: str, ours: Iterable[Volume], second: str, theirs: Iter
     for volume in theirs:
         twin = names.get(volume.name) or contents.get(volume.fingerprint)
         if twin is not None:
-            raise BadInput(f"{twin.path} ({first}) and {volume.path} ({second}) are the same volume. Remove one: a volume has one split.")
+            ids = [f"{one.path}, series {one.first}" if one.layout == "cine" else f"{one.path}" for one in (twin, volume)]
+            raise BadInput(f"{ids[0]} ({first}) and {ids[1]} ({second}) are the same volume. Remove one: a volume has one split.")

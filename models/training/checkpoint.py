@@ -18,11 +18,11 @@ STATE_PATTERN = "state-*.pt"
 KEPT_STATES = 2
 
 
-def save_state(folder: Path, state: Mapping[str, Any], *, epoch: int, batches: int) -> Path:
-    """Write the full state of training; afterwards remove all but the two newest. Names sort by epoch and batch."""
+def save_state(folder: Path, state: Mapping[str, Any], *, epoch: int, batches: int, keep: int = KEPT_STATES) -> Path:
+    """Write the full state of training; afterwards remove all but the `keep` newest. Names sort by epoch and batch."""
     path = folder / f"state-{epoch:06d}-{batches:09d}.pt"
     write_whole(path, state)
-    drop_states(folder, keep=KEPT_STATES)
+    drop_states(folder, keep=keep)
     return path
 
 

@@ -14,6 +14,14 @@ class Run(Protocol):
     """Raised after the checkpoint when `stop_requested` made training end early."""
 
     @property
+    def id(self) -> str:
+        """Name of the run, unique among all."""
+
+    @property
+    def needs(self) -> Mapping[str, Path]:
+        """Name → folder of the checkpoint of another run, as a grid asks for it."""
+
+    @property
     def dir(self) -> Path:
         """Folder of this attempt; TensorBoard files go to tb/ below it."""
 

@@ -8,3 +8,10 @@ class Diverged(Exception):
 
     mrsweep_cause = "diverged"
     """The cause under which whoever runs the training books this failure."""
+
+
+class Degenerate(Exception):
+    """No epoch gave a result that can be believed: NaN, a perfect score, or another part of k-space than was asked for."""
+
+    mrsweep_cause = "bad_input"
+    """The cause under which whoever runs the training books this failure."""

@@ -2,61 +2,130 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
 from itertools import groupby
-from statistics import fmean, pstdev
+from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
 from torch.utils.data import DataLoader
 
+from data.kspace.coils import rss
+from data.kspace.crop import center_crop
+from data.kspace.fourier import ifftc
+from data.volumes.cine_sample import CineSample
 from data.volumes.loading import Sample
 from models.losses import Loss
-from models.quality import Quality, volume_quality
-from models.training.feed import batches
+from models.quality import slice_qualities, volume_quality
+from models.reconstruction import Reconstruction
+from models.training.feed import AnySample, batches
+from models.training.precision import Precision
+from models.training.scores import Evaluation, VolumeScore
+from models.training.tasks import task_of
 
 
-@dataclass(frozen=True, kw_only=True)
-class Evaluation:
-    """What a network achieves on a split."""
+class Reconstructed(NamedTuple):
+    """A volume of which all slices are reconstructed; a cine series counts as one, its frames as slices."""
 
-    loss: float
-    """Mean over slices."""
-    volumes: tuple[Quality, ...]
-    """One a volume, in the order of the split."""
-    sampled_fraction: float
-    """Mean over slices of what the masks really sampled."""
+    number: int
+    """Its index in the split."""
+    task: int
+    slices: list[int]
+    """Which slices of the volume."""
+    image: Tensor
+    """(slice, y, x)."""
+    target: Tensor
+    """(slice, y, x)."""
+    maximum: float
+    """The data range."""
+    given: list[Tensor]
+    """What the network was given, as images (slice, y, x) in pieces; none where nobody watches."""
+    masks: list[Tensor]
+    """(slice, y, x) bool in pieces: where k-space was sampled; none of cine series, or where nobody watches."""
 
-    def means(self, split: str) -> dict[str, float]:
-        """Return loss and mean metrics over volumes, with their number n: {"val/ssim": …, "val/n": …}."""
-        values = {name: fmean(getattr(volume, name) for volume in self.volumes) for name in Quality._fields}
-        return {f"{split}/{key}": value for key, value in {"loss": self.loss, **values, "n": len(self.volumes)}.items()}
 
-    def deviations(self, split: str) -> dict[str, float]:
-        """Return the standard deviation over volumes of each metric: {"test/ssim_std": …}."""
-        return {f"{split}/{name}_std": pstdev(getattr(volume, name) for volume in self.volumes) for name in Quality._fields}
+Watch = Callable[[Reconstructed], None]
+"""Sees each volume when it is complete."""
 
 
 @torch.no_grad()
-def evaluate(model: nn.Module, loader: DataLoader[Sample], loss: Loss, device: torch.device, *, between: Callable[[], None]) -> Evaluation:
+def evaluate(
+    model: nn.Module,
+    loader: DataLoader[AnySample],
+    loss: Loss,
+    device: torch.device,
+    *,
+    precision: Precision,
+    between: Callable[[], None],
+    watchers: Sequence[Watch] = (),
+) -> Evaluation:
     """Measure `model` on all volumes of a loader that goes through them in order. `between` is called after each slice.
 
-    Holds one volume in memory at a time. The model is left in evaluation mode.
+    Holds one volume in memory at a time, which the watchers see when it is complete. The model is left in evaluation mode.
     """
     model.eval()
-    losses: list[float] = []
-    fractions: list[float] = []
-    qualities: list[Quality] = []
+    scores: list[VolumeScore] = []
     for _, samples in groupby(batches(loader, device), key=lambda sample: int(sample.volume[0])):
-        images: list[Tensor] = []
-        targets: list[Tensor] = []
+        losses: list[float] = []
+        fractions: list[float] = []
+        pieces: list[Reconstructed] = []
         for sample in samples:
-            reconstruction = model(sample)
-            losses.append(float(loss(reconstruction, sample).mean()))
-            fractions.append(float(sample.sampled_fraction.mean()))
-            images.append(reconstruction.image)
-            targets.append(sample.target)
+            reconstruction = precision.run(model, sample)
+            losses += loss(reconstruction, sample).tolist()
+            fractions += sample.sampled_fraction.tolist() if isinstance(sample, Sample) else []
+            pieces.append(_piece(sample, reconstruction.image, watched=bool(watchers)))
             between()
-        qualities.append(volume_quality(torch.cat(images), torch.cat(targets)))
-    return Evaluation(loss=fmean(losses), volumes=tuple(qualities), sampled_fraction=fmean(fractions))
+        volume = _joined(pieces)
+        scores.append(_score(volume, isinstance(sample, CineSample), losses, fractions))
+        for watch in watchers:
+            watch(volume)
+    return Evaluation(volumes=tuple(scores))
+
+
+class AsGiven(nn.Module):
+    """Returns what it is given, as an image: how good a network is has to be seen against this."""
+
+    def forward(self, sample: AnySample) -> Reconstruction:
+        """Return magnitude images of the shape of the target."""
+        image = given_image(sample).reshape(sample.target.shape)
+        return Reconstruction(image=image, scale=torch.ones_like(sample.maximum))
+
+
+def given_image(sample: AnySample) -> Tensor:
+    """Return what a network is given as images, (slice, y, x): the frames of a series, or the zero-filled root of the sum of squares."""
+    return sample.image.flatten(0, 1) if isinstance(sample, CineSample) else center_crop(rss(ifftc(sample.kspace)), sample.size)
+
+
+def _piece(sample: AnySample, image: Tensor, *, watched: bool) -> Reconstructed:
+    masked = watched and isinstance(sample, Sample)
+    return Reconstructed(
+        number=int(sample.volume[0]),
+        task=task_of(sample),
+        slices=list(range(sample.target.shape[1])) if isinstance(sample, CineSample) else sample.slice.tolist(),
+        image=image.flatten(0, -3),
+        target=sample.target.flatten(0, -3),
+        maximum=float(sample.maximum[0]),
+        given=[given_image(sample)] if watched else [],
+        masks=[sample.mask.expand(-1, sample.kspace.shape[-2], -1)] if masked and isinstance(sample, Sample) else [],
+    )
+
+
+def _joined(pieces: list[Reconstructed]) -> Reconstructed:
+    return pieces[0]._replace(
+        slices=[index for piece in pieces for index in piece.slices],
+        image=torch.cat([piece.image for piece in pieces]),
+        target=torch.cat([piece.target for piece in pieces]),
+        given=[image for piece in pieces for image in piece.given],
+        masks=[mask for piece in pieces for mask in piece.masks],
+    )
+
+
+def _score(volume: Reconstructed, is_cine: bool, losses: list[float], fractions: list[float]) -> VolumeScore:
+    data_range = volume.image.new_tensor(volume.maximum) if is_cine else None
+    return VolumeScore(
+        task=volume.task,
+        losses=tuple(losses),
+        whole=volume_quality(volume.image, volume.target, data_range),
+        slices=tuple(slice_qualities(volume.image, volume.target, data_range)),
+        sampled_fractions=tuple(fractions),
+    )

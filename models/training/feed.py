@@ -2,22 +2,29 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
-from pathlib import Path
 
 import torch
 from numpy.random import Generator
 from torch.utils.data import DataLoader
 
 from data.errors import BadInput
-from data.kspace.masks import ColumnMask, draw_mask
-from data.volumes.formats import Volume
+from data.kspace.masks import Mask, draw
+from data.volumes.cache import cache_folder
+from data.volumes.cine import SeriesDataset, stack_series
+from data.volumes.cine_sample import CineSample
+from data.volumes.description import CineData, KneeData
+from data.volumes.layouts import open_splits
 from data.volumes.loading import Sample, SliceDataset, stack_samples
-from data.volumes.sampling import InOrder, ShuffledBatches
-from data.volumes.splits import read_splits
+from data.volumes.sampling import InOrder, ShuffledBatches, buckets_of
+from data.volumes.volume import Volume
 from models.config import MaskConfig, TrainConfig
+from models.training.fit import refuse_misfit
+
+AnySample = Sample | CineSample
+AnyDataset = SliceDataset | SeriesDataset
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -26,11 +33,15 @@ class Feed:
 
     order: ShuffledBatches
     """The order of `train`; set its position before an iteration."""
-    train: DataLoader[Sample]
-    """Micro-batches, with fresh masks."""
-    val: DataLoader[Sample]
-    """Slice by slice, volume after volume, with the fixed mask of each volume."""
-    test: DataLoader[Sample]
+    train: DataLoader[AnySample]
+    """Micro-batches of one task and one shape, with fresh masks."""
+    val: DataLoader[AnySample]
+    """Slice by slice, volume after volume, task after task, with the fixed mask of each volume."""
+    test: DataLoader[AnySample]
+    tasks: tuple[str, ...]
+    """Names of the tasks, by number; a single empty one where the data tell no tasks apart."""
+    slices: tuple[int, ...]
+    """Training slices of each task, before any is repeated or left out."""
 
     def close(self) -> None:
         """Close the files of this process."""
@@ -39,37 +50,52 @@ class Feed:
 
 
 def open_feed(config: TrainConfig, device: torch.device) -> Feed:
-    """Read the splits of config.data. Raises BadInput for missing or wrong files and for a volume in two splits."""
-    splits = read_splits(Path(config.data.root), train=config.data.train, val=config.data.val, test=config.data.test)
-    draw = partial(draw_for, config.mask)
-    fresh = SliceDataset(splits.train, draw, seed=config.seed)
+    """Read the splits of config.data. Raises BadInput for missing or wrong files, for a volume in two splits, and for a misfit network."""
+    if config.model is not None:
+        refuse_misfit(config.model, config.data)
+    splits = open_splits(config.data)
+    buckets = buckets_of(splits.train)
     batch = config.train.batch
-    order = ShuffledBatches(len(fresh), batch=batch, micro_batch=config.train.micro_batch or batch, seed=config.seed)
+    order = ShuffledBatches(
+        buckets,
+        batch=batch,
+        micro_batch=config.train.micro_batch or batch,
+        seed=config.seed,
+        sampling=config.data.sampling if isinstance(config.data, KneeData) else "none",
+    )
+    val, test = (_dataset(volumes, config) for volumes in (splits.val, splits.test))
+    numbers = [bucket.task for bucket in buckets]
     return Feed(
         order=order,
-        train=_loader(fresh, order, config, device),
-        val=_in_order(splits.val, draw, config, device),
-        test=_in_order(splits.test, draw, config, device),
+        train=_loader(_dataset(splits.train, config, seed=config.seed), order, config, device),
+        val=_loader(val, InOrder(len(val)), config, device),
+        test=_loader(test, InOrder(len(test)), config, device),
+        tasks=config.data.tasks,
+        slices=tuple(numbers.count(number) for number in range(len(config.data.tasks))),
     )
 
 
-def draw_for(config: MaskConfig, width: int, acquired: slice, rng: Generator) -> ColumnMask:
-    """Draw a mask as `config` describes it."""
-    return draw_mask(
-        config.kind, width, center_fraction=config.center_fraction, acceleration=config.acceleration, rng=rng, acquired=acquired
-    )
+def _dataset(volumes: tuple[Volume, ...], config: TrainConfig, *, seed: int | None = None) -> AnyDataset:
+    """Return the slices of volumes. With `seed`, those of training: each pick has a mask of its own."""
+    cache = cache_folder(config.data.cache)
+    if isinstance(config.data, CineData):
+        return SeriesDataset(volumes, seed=seed, flips=config.data.flips, cache=cache)
+    masks = (config.mask,) if config.train_mask is None or seed is None else config.train_mask.of(config.mask)
+    keep_full = config.loss.kind == "kspace_nmse"
+    return SliceDataset(volumes, partial(draw_one, masks), seed=seed, keep_full=keep_full, flips=config.data.flips, cache=cache)
 
 
-def _in_order(volumes: tuple[Volume, ...], draw: partial[ColumnMask], config: TrainConfig, device: torch.device) -> DataLoader[Sample]:
-    fixed = SliceDataset(volumes, draw)
-    return _loader(fixed, InOrder(len(fixed)), config, device)
+def draw_one(masks: Sequence[MaskConfig], size: tuple[int, int], acquired: slice, rng: Generator) -> Mask:
+    """Draw a mask as one of `masks`, chosen uniformly, describes it. size: (y, x) of k-space."""
+    chosen = masks[int(rng.integers(len(masks)))] if len(masks) > 1 else masks[0]
+    return draw(chosen, size, rng, acquired=acquired)
 
 
-def _loader(slices: SliceDataset, order: ShuffledBatches | InOrder, config: TrainConfig, device: torch.device) -> DataLoader[Sample]:
+def _loader(slices: AnyDataset, order: ShuffledBatches | InOrder, config: TrainConfig, device: torch.device) -> DataLoader[AnySample]:
     return DataLoader(
         slices,
         batch_sampler=order,
-        collate_fn=stack_samples,
+        collate_fn=stack_series if isinstance(slices, SeriesDataset) else stack_samples,
         num_workers=config.train.num_workers,
         pin_memory=device.type == "cuda",
         # its own generator: otherwise every iteration would take a number from the one that dropout uses
@@ -77,7 +103,7 @@ def _loader(slices: SliceDataset, order: ShuffledBatches | InOrder, config: Trai
     )
 
 
-def batches(loader: DataLoader[Sample], device: torch.device) -> Iterator[Sample]:
+def batches(loader: DataLoader[AnySample], device: torch.device) -> Iterator[AnySample]:
     """Yield the samples on `device`; an error of a reading process is raised with its own one-line message."""
     try:
         for sample in loader:
@@ -92,7 +118,7 @@ def _own_message(error: BadInput) -> str:
     return str(error).strip().splitlines()[-1].removeprefix(f"{BadInput.__module__}.{BadInput.__name__}: ")
 
 
-def slices_of(loader: DataLoader[Sample]) -> SliceDataset:
+def slices_of(loader: DataLoader[AnySample]) -> AnyDataset:
     """Return the data set behind a loader of this module."""
-    assert isinstance(loader.dataset, SliceDataset)
+    assert isinstance(loader.dataset, AnyDataset)
     return loader.dataset

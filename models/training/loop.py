@@ -4,72 +4,80 @@ from __future__ import annotations
 
 import math
 import time
-from dataclasses import asdict, dataclass
-from typing import Any
+from collections.abc import Sequence
 
 import msgspec
 import torch
 from torch import Tensor
 
-from data.errors import BadInput
-from data.volumes.loading import Sample
-from models.build import build_model, build_optimiser
 from models.config import TrainConfig
-from models.losses import LOSSES
-from models.training.checkpoint import BEST, load_newest_state, save_state, write_whole
+from models.losses import l1_loss
+from models.training import state
+from models.training.checkpoint import BEST, save_state, write_whole
 from models.training.context import Run
-from models.training.errors import Diverged
-from models.training.evaluate import Evaluation, evaluate
-from models.training.feed import Feed, batches, slices_of
-from models.training.pictures import Board, reconstruct_middle, show
-
-
-@dataclass(kw_only=True)
-class Progress:
-    """Where training is. Together with weights, optimiser and generators it is all that the next step depends on."""
-
-    epoch: int = 1
-    """The epoch under way, from 1; epochs + 1 when all are done."""
-    batches: int = 0
-    """Batches of it that are done."""
-    loss_sum: float = 0.0
-    """Sum of the losses of the slices of these batches."""
-    slices: int = 0
-    best_epoch: int = 0
-    """0: none yet."""
-    best_ssim: float = -math.inf
-    """Largest val/ssim so far."""
+from models.training.errors import Degenerate, Diverged
+from models.training.evaluate import AsGiven, Watch, evaluate
+from models.training.feed import Feed, batches
+from models.training.initial import read_initial, refuse_other_network, take_weights
+from models.training.pictures import Board, MiddleSlices
+from models.training.precision import Precision
+from models.training.progress import Progress
+from models.training.scores import Evaluation, why_degenerate
+from models.training.step import Stepper
+from models.training.tasks import epoch_slices, name_tasks, task_of
 
 
 class Trainer:
-    """Trains one network; `restore` continues an earlier attempt bit by bit on the same device type and thread count."""
+    """Trains one network; `start` continues an earlier attempt bit by bit on the same device type and thread count."""
 
     def __init__(self, config: TrainConfig, run: Run, feed: Feed, device: torch.device) -> None:
         self.config = config
         self.run = run
         self.feed = feed
         self.device = device
-        self.model = build_model(config.model).to(device)
-        self.model.recompute = config.train.recompute
-        self.optimiser, self.schedule = build_optimiser(config.optim, self.model)
-        self.loss = LOSSES[config.loss.kind]
+        self.stepper = Stepper(config, epoch_slices(config, feed), device)
         self.progress = Progress()
+        self.progress.begin(1, len(feed.tasks))
         self.best: dict[str, Tensor] = {}
         self._saved_s = time.monotonic()
 
+    def start(self) -> None:
+        """Continue the attempt before; without one, begin with the weights of train.init_from, if any."""
+        if state.restore(self) or not self.config.train.init_from:
+            return
+        initial = read_initial(self.config.train.init_from, self.run)
+        refuse_other_network(initial, self.config.network)
+        take_weights(self.stepper.model, initial)
+        if self.stepper.mean is not None:
+            take_weights(self.stepper.mean.model, initial)
+        self.run.log(f"begins with the weights of epoch {initial.epoch} of {initial.path}")
+
     def fit(self) -> None:
-        """Train all epochs that are left; `best` then holds the weights of the best."""
+        """Train all epochs that are left; `best` then holds the weights of the best. Raises Degenerate where none could be chosen."""
+        loop = self.config.train
         board = Board(self.run.dir / "tb", first_step=self.progress.epoch)
         try:
-            while self.progress.epoch <= self.config.train.epochs:
+            while not self.progress.is_over(epochs=loop.epochs, patience=loop.patience):
                 self._run_epoch(board)
         finally:
             board.close()
+        if not self.best:
+            raise Degenerate("no epoch gave a result that can be believed; the log says why. Look at mask and data, or at optim.lr.")
+        if self.progress.epochs_done < loop.epochs:
+            self.run.log(f"stopped after epoch {self.progress.epochs_done}: {loop.patience} in a row were no better (train.patience)")
 
-    def test(self) -> Evaluation:
+    def test(self, watchers: Sequence[Watch] = ()) -> Evaluation:
         """Measure the best weights on the test split, once."""
-        self.model.load_state_dict(self.best)
-        return evaluate(self.model, self.feed.test, self.loss, self.device, between=self._stop_if_asked)
+        self.stepper.kept.load_state_dict(self.best)
+        return evaluate(
+            self.stepper.kept,
+            self.feed.test,
+            self.stepper.loss,
+            self.device,
+            precision=self.stepper.precision,
+            between=self._stop_if_asked,
+            watchers=watchers,
+        )
 
     def export_best(self, metrics: dict[str, float]) -> None:
         """Write the best weights, with the config that an evaluation needs to rebuild the network."""
@@ -77,66 +85,93 @@ class Trainer:
         write_whole(self.run.checkpoint_dir / BEST, content)
 
     def _run_epoch(self, board: Board) -> None:
-        started_s = time.monotonic()
-        epoch, lr = self.progress.epoch, self.optimiser.param_groups[0]["lr"]
-        self._train_epoch()
-        validation = evaluate(self.model, self.feed.val, self.loss, self.device, between=self._pause_if_asked)
-        self._refuse_divergence(validation.loss, "validation")
-        metrics = {"train/loss": self.progress.loss_sum / self.progress.slices, **validation.means("val"), "lr": lr}
-        self._keep_best(metrics["val/ssim"])
-        self.schedule.step()
-        report = metrics | {"seconds": time.monotonic() - started_s}
+        started_s, epoch = time.monotonic(), self.progress.epoch
+        if epoch == 1 and self.config.train.preview:
+            self._preview(board)
+        lr = self._train_epoch()
+        pictures = MiddleSlices(self.feed.tasks)
+        validation = self._validate([pictures] if self._wants_pictures(epoch) else [])
+        metrics = self._metrics(validation)
+        self._judge(validation)
+        self.stepper.weighting.end_epoch(self.progress.losses())
+        report = metrics | {"lr": lr, "seconds": time.monotonic() - started_s}
         self.run.report(epoch, report)
         board.scalars(epoch, report)
-        if self._wants_pictures(epoch):
-            show(reconstruct_middle(self.model, slices_of(self.feed.val), self.device), epoch, run=self.run, board=board)
-        self._begin(epoch + 1)
-
-    def _begin(self, epoch: int) -> None:
-        self.progress.epoch = epoch
-        self.progress.batches, self.progress.loss_sum, self.progress.slices = 0, 0.0, 0
+        pictures.show(epoch, run=self.run, board=board)
+        self.progress.begin(epoch + 1, len(self.feed.tasks))
         self.save()
 
-    def _train_epoch(self) -> None:
-        """Train the batches that are left of this epoch. Gradients of micro-batches add up to that of the whole batch."""
+    def _train_epoch(self) -> float:
+        """Train the batches that are left of this epoch. Returns the learning rate."""
         order, progress = self.feed.order, self.progress
         order.set_position(progress.epoch, progress.batches)
-        self.model.begin_epoch(progress.epoch)
-        self.model.train()
-        self.optimiser.zero_grad()
+        lr = self.stepper.begin_epoch(progress.epoch)
         done, loss_sum = 0, torch.zeros((), device=self.device)
         for sample in batches(self.feed.train, self.device):
             size = order.batch_size(progress.batches)
-            loss_sum += self._add_gradients(sample, size)
-            done += len(sample.kspace)
+            loss_sum += self.stepper.add_gradients(sample, size)
+            done += len(sample.target)
             if done == size:
-                self._step(size, float(loss_sum))
+                self._refuse_divergence(float(loss_sum), f"batch {progress.batches + 1}")
+                self.stepper.move()
+                progress.count_batch(task_of(sample), size, float(loss_sum))
                 self._pause_if_asked()
                 done, loss_sum = 0, torch.zeros((), device=self.device)
+        return lr
 
-    def _add_gradients(self, sample: Sample, size: int) -> Tensor:
-        """Add the gradient of a micro-batch, as its part of a batch of `size` slices. Returns the sum of its losses alone."""
-        total = self.loss(self.model(sample), sample).sum()
-        ((total + self.model.penalty() * len(sample.kspace)) / size).backward()
-        return total.detach()
+    def _validate(self, watchers: Sequence[Watch]) -> Evaluation:
+        stepper = self.stepper
+        validation = evaluate(
+            stepper.kept,
+            self.feed.val,
+            stepper.loss,
+            self.device,
+            precision=stepper.precision,
+            between=self._pause_if_asked,
+            watchers=watchers,
+        )
+        self._refuse_divergence(validation.loss, "validation")
+        return validation
 
-    def _step(self, size: int, loss_sum: float) -> None:
-        self._refuse_divergence(loss_sum, f"batch {self.progress.batches + 1}")
-        self.optimiser.step()
-        self.optimiser.zero_grad()
-        self.progress.batches += 1
-        self.progress.slices += size
-        self.progress.loss_sum += loss_sum
+    def _metrics(self, validation: Evaluation) -> dict[str, float]:
+        """Return what is reported of an epoch."""
+        tasks, progress = self.feed.tasks, self.progress
+        return (
+            {"train/loss": progress.loss()}
+            | name_tasks("train/loss", tasks, progress.losses())
+            | name_tasks("weight", tasks, self.stepper.weighting.weights())
+            | validation.means("val", tasks)
+            | {"val/degenerate": float(bool(why_degenerate(validation, self.config.asked_mask)))}
+        )
+
+    def _judge(self, validation: Evaluation) -> None:
+        """Keep the weights where this epoch is the best so far."""
+        why = why_degenerate(validation, self.config.asked_mask)
+        if why:
+            self.run.log(f"epoch {self.progress.epoch} is no candidate for the best: {why}")
+        ssim, min_delta = validation.means("val")["val/ssim"], self.config.train.min_delta
+        if self.progress.judge(ssim, min_delta=min_delta, degenerate=bool(why)):
+            self.best = {name: values.detach().cpu().clone() for name, values in self.stepper.kept.state_dict().items()}
+
+    def _preview(self, board: Board) -> None:
+        """Show what the network is given, as step 0."""
+        pictures = MiddleSlices(self.feed.tasks, given=True)
+        found = evaluate(
+            AsGiven(),
+            self.feed.val,
+            l1_loss,
+            self.device,
+            precision=Precision("float32", self.device),
+            between=lambda: None,
+            watchers=[pictures],
+        )
+        self.run.log(f"what the network is given has val/ssim {found.means('val')['val/ssim']:.4f}")
+        pictures.show(0, run=self.run, board=board)
 
     def _refuse_divergence(self, loss: float, where: str) -> None:
         if not math.isfinite(loss):
             place = f"epoch {self.progress.epoch}, {where}"
             raise Diverged(f"{place}: the loss is {loss}. Lower optim.lr ({self.config.optim.lr}) or look at the data.")
-
-    def _keep_best(self, ssim: float) -> None:
-        if ssim > self.progress.best_ssim:
-            self.progress.best_epoch, self.progress.best_ssim = self.progress.epoch, ssim
-            self.best = {name: values.detach().cpu().clone() for name, values in self.model.state_dict().items()}
 
     def _wants_pictures(self, epoch: int) -> bool:
         every = self.config.train.images_every
@@ -157,48 +192,6 @@ class Trainer:
 
     def save(self) -> None:
         """Write a checkpoint from which the next step will be the same as without an interruption."""
-        state = {
-            "config": msgspec.to_builtins(self.config),
-            "progress": asdict(self.progress),
-            "model": self.model.state_dict(),
-            "best": self.best,
-            "optimiser": self.optimiser.state_dict(),
-            "schedule": self.schedule.state_dict(),
-            "rng": self._generators(),
-        }
-        save_state(self.run.checkpoint_dir, state, epoch=self.progress.epoch, batches=self.progress.batches)
+        where, keep = self.progress, self.config.train.keep_checkpoints
+        save_state(self.run.checkpoint_dir, state.collect(self), epoch=where.epoch, batches=where.batches, keep=keep)
         self._saved_s = time.monotonic()
-
-    def restore(self) -> None:
-        """Continue from the newest undamaged checkpoint of the attempt before; without one, training begins anew."""
-        if self.run.resume_from is None:
-            return
-        state = load_newest_state(self.run.resume_from, self.run.log)
-        if state is None:
-            self.run.log(f"{self.run.resume_from} holds no usable checkpoint; training begins anew")
-            return
-        self._refuse_other_config(state["config"])
-        self.progress = Progress(**state["progress"])
-        self.model.load_state_dict(state["model"])
-        self.best = state["best"]
-        self.optimiser.load_state_dict(state["optimiser"])
-        self.schedule.load_state_dict(state["schedule"])
-        self._set_generators(state["rng"])
-        self.run.log(f"resumed in epoch {self.progress.epoch} after {self.progress.batches} batches, from {self.run.resume_from}")
-
-    def _refuse_other_config(self, found: dict[str, Any]) -> None:
-        """A checkpoint continues the same science only; `train` may change (workers, micro-batches, more epochs)."""
-        ours: dict[str, Any] = msgspec.to_builtins(self.config)
-        for key in ours:
-            if key not in ("train", "data") and ours[key] != found.get(key):
-                raise BadInput(f"{self.run.resume_from}: has {key} = {found.get(key)}, this run has {ours[key]}. Start a new run instead.")
-
-    def _generators(self) -> dict[str, Any]:
-        """State of the generators of dropout. Order and masks need none: they are functions of seed, epoch and slice."""
-        on_gpu = torch.cuda.get_rng_state(self.device) if self.device.type == "cuda" else None
-        return {"cpu": torch.get_rng_state(), "cuda": on_gpu}
-
-    def _set_generators(self, states: dict[str, Any]) -> None:
-        torch.set_rng_state(states["cpu"])
-        if self.device.type == "cuda" and states["cuda"] is not None:
-            torch.cuda.set_rng_state(states["cuda"], self.device)

@@ -1,19 +1,20 @@
-"""What people look at: TensorBoard scalars, and pictures of one validation slice."""
+"""What people look at: TensorBoard scalars, and pictures of slices."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import nn
+from torch import Tensor
 from torch.utils.tensorboard import SummaryWriter
 
-from data.volumes.loading import Sample, SliceDataset, stack_samples
-from data.volumes.sampling import Pick
+from data.errors import BadInput
+from data.limits import unknown
 from models.training.context import Run
+from models.training.evaluate import Reconstructed
 
 Picture = NDArray[np.uint8]
 """(y, x), 0 to 255: whole numbers, so that nobody stretches the brightness of one picture against another."""
@@ -50,34 +51,65 @@ class Board:
         return self._opened
 
 
-@torch.no_grad()
-def reconstruct_middle(model: nn.Module, slices: SliceDataset, device: torch.device) -> dict[str, Picture]:
-    """Return pictures of the middle slice of the first volume: reconstruction, truth, error, mask.
+class MiddleSlices:
+    """Takes pictures of the middle slice of the first volume of each task, the same slices each time."""
 
-    White is the largest value of the volume; the error is ERROR_GAIN times brighter.
-    """
-    sample = stack_samples([slices[Pick(0, slices.volumes[0].shape[0] // 2)]]).to(device)
-    model.eval()
-    image = model(sample).image
-    return {name: _as_picture(values) for name, values in _panels(image, sample).items()}
+    def __init__(self, tasks: Sequence[str], *, given: bool = False) -> None:
+        """given: show what the network was given, instead of what it makes of it."""
+        self._tasks = tasks
+        self._given = given
+        self._pictures: dict[str, Picture] = {}
+
+    def __call__(self, volume: Reconstructed) -> None:
+        """Watch an evaluation."""
+        ending = f"/{self._tasks[volume.task]}" if len(self._tasks) > 1 else ""
+        place = len(volume.image) // 2
+        if f"truth{ending}" not in self._pictures:
+            panels = _given(volume, place) if self._given else _panels(volume, place)
+            self._pictures |= {f"{name}{ending}": _as_picture(values) for name, values in panels.items()}
+
+    def show(self, step: int, *, run: Run, board: Board) -> None:
+        """Hand the pictures to the run and to TensorBoard."""
+        for name, array in self._pictures.items():
+            run.image(name, array, step)
+            board.image(name, array, step)
 
 
-def _as_picture(values: torch.Tensor) -> Picture:
-    return (255 * values.float().clamp(0, 1)).round().to(torch.uint8).cpu().numpy()
+class WholeVolumes:
+    """Shows every slice of chosen volumes, with the number of the slice as the step, so that one scrolls through them."""
+
+    def __init__(self, chosen: Collection[str], names: Sequence[str], *, run: Run, board: Board) -> None:
+        """names: of all volumes of the split. Raises BadInput for a chosen one that is not among them."""
+        for name in chosen:
+            if name not in names:
+                raise BadInput(f"train.show_volumes: {unknown(name, names)}.")
+        self._chosen, self._names, self._run, self._board = chosen, names, run, board
+
+    def __call__(self, volume: Reconstructed) -> None:
+        """Watch an evaluation."""
+        name = self._names[volume.number]
+        if name in self._chosen:
+            for place, index in enumerate(volume.slices):
+                for panel, values in _panels(volume, place).items():
+                    self._run.image(f"{name}/{panel}", _as_picture(values), index)
+                    self._board.image(f"{name}/{panel}", _as_picture(values), index)
 
 
-def _panels(image: torch.Tensor, sample: Sample) -> dict[str, torch.Tensor]:
-    maximum = sample.maximum[0]
-    return {
-        "reconstruction": image[0] / maximum,
-        "truth": sample.target[0] / maximum,
-        "error": ERROR_GAIN * (image[0] - sample.target[0]).abs() / maximum,
-        "mask": sample.mask[0].expand(sample.kspace.shape[-2], -1),
+def _panels(volume: Reconstructed, place: int) -> dict[str, Tensor]:
+    """Return pictures of one slice: reconstruction, truth, error, mask. White is the data range; the error is ERROR_GAIN times brighter."""
+    image, target = volume.image[place], volume.target[place]
+    panels = {
+        "reconstruction": image / volume.maximum,
+        "truth": target / volume.maximum,
+        "error": ERROR_GAIN * (image - target).abs() / volume.maximum,
     }
+    return panels | ({"mask": torch.cat(volume.masks)[place]} if volume.masks else {})
 
 
-def show(pictures: Mapping[str, Picture], step: int, *, run: Run, board: Board) -> None:
-    """Hand pictures to the run and to TensorBoard."""
-    for name, array in pictures.items():
-        run.image(name, array, step)
-        board.image(name, array, step)
+def _given(volume: Reconstructed, place: int) -> dict[str, Tensor]:
+    panels = {"given": torch.cat(volume.given)[place] / volume.maximum, "truth": volume.target[place] / volume.maximum}
+    return panels | ({"mask": torch.cat(volume.masks)[place]} if volume.masks else {})
+
+
+def _as_picture(values: Tensor) -> Picture:
+    return (255 * values.float().clamp(0, 1)).round().to(torch.uint8).cpu().numpy()

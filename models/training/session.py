@@ -3,47 +3,121 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from typing import Any
 
 import torch
 
 from data.errors import BadInput
+from models.build import build_model
 from models.config import TrainConfig, read_config
-from models.training.checkpoint import drop_states
+from models.losses import build_loss
+from models.network import Network
+from models.training.checkpoint import BEST, drop_states
 from models.training.context import Run
+from models.training.evaluate import Watch, evaluate
+from models.training.export import export_network
 from models.training.feed import Feed, open_feed, slices_of
+from models.training.fit import refuse_misfit
+from models.training.initial import read_initial, take_weights
 from models.training.loop import Trainer
+from models.training.pictures import Board, WholeVolumes
+from models.training.precision import Precision
+from models.training.predict import PREDICTIONS, Predictions
+from models.training.scores import Evaluation, why_degenerate
+from models.training.tasks import name_tasks
 
 
 def train_config(values: Mapping[str, Any], run: Run) -> dict[str, float]:
-    """Train, validate and test. Returns test metrics at the best validation epoch, the best val/ssim, and what was spent."""
+    """Do the task of a config. Returns test metrics, at the best validation epoch where it trains, and what was spent."""
     config = read_config(values)
     device = choose_device(config.train.device)
     with reproducible(config, device):
         feed = open_feed(config, device)
         try:
-            return _train(config, run, feed, device)
+            return _predict(config, run, feed, device) if config.task == "predict" else _train(config, run, feed, device)
         finally:
             feed.close()
 
 
 def _train(config: TrainConfig, run: Run, feed: Feed, device: torch.device) -> dict[str, float]:
     trainer = Trainer(config, run, feed, device)
-    trainer.restore()
+    trainer.start()
     train, val, test = (len(slices_of(loader)) for loader in (feed.train, feed.val, feed.test))
     run.log(f"{train} train, {val} val, {test} test slices on {device} with {torch.get_num_threads()} CPU threads")
     trainer.fit()
-    tested = trainer.test()
-    results = tested.means("test") | tested.deviations("test") | {"test/sampled_fraction": tested.sampled_fraction}
+    best_epoch = trainer.progress.best_epoch
+    with watching(config, run, feed, checkpoint=str(run.checkpoint_dir / BEST), epoch=best_epoch) as watchers:
+        results = _told(trainer.test(watchers), config, run, feed)
     trainer.export_best(results)
     drop_states(run.checkpoint_dir, keep=1)
+    if config.train.export:
+        export_network(trainer.stepper.kept, feed.test, run, device)
     return results | {
         "val/ssim": trainer.progress.best_ssim,
-        "best_epoch": trainer.progress.best_epoch,
-        "epochs": config.train.epochs,
-        "parameters": sum(weights.numel() for weights in trainer.model.parameters()),
+        "best_epoch": best_epoch,
+        "epochs": trainer.progress.epochs_done,
+        "parameters": count_parameters(trainer.stepper.model),
     }
+
+
+def _predict(config: TrainConfig, run: Run, feed: Feed, device: torch.device) -> dict[str, float]:
+    """Measure the checkpoint of train.init_from on the test split, and keep its images. The network is the one of its own config."""
+    initial = read_initial(config.train.init_from, run)
+    refuse_misfit(initial.config.network, config.data)
+    model = build_model(initial.config.network).to(device)
+    take_weights(model, initial)
+    run.log(f"{initial.path}: {initial.config.network}, weights of epoch {initial.epoch}, on {device}")
+    with watching(config, run, feed, checkpoint=str(initial.path), epoch=initial.epoch) as watchers:
+        found = evaluate(
+            model,
+            feed.test,
+            build_loss(config.loss),
+            device,
+            precision=Precision(config.train.precision, device),
+            between=lambda: stop_if_asked(run),
+            watchers=watchers,
+        )
+    if config.train.export:
+        export_network(model, feed.test, run, device)
+    return _told(found, config, run, feed) | {"best_epoch": initial.epoch, "parameters": count_parameters(model)}
+
+
+def _told(found: Evaluation, config: TrainConfig, run: Run, feed: Feed) -> dict[str, float]:
+    """Return the metrics of the test split; a degenerate result is marked and logged."""
+    why = why_degenerate(found, config.asked_mask)
+    if why:
+        run.log(f"the test result is degenerate: {why}")
+    slices = {"train/slices": float(sum(feed.slices))} | name_tasks("train/slices", feed.tasks, feed.slices)
+    values = found.means("test", feed.tasks) | found.spread("test", feed.tasks) | found.fractions("test")
+    return values | slices | {"test/degenerate": float(bool(why))}
+
+
+@contextmanager
+def watching(config: TrainConfig, run: Run, feed: Feed, *, checkpoint: str, epoch: int) -> Iterator[list[Watch]]:
+    """Yield who is to see the test volumes: files of predictions, and pictures of whole volumes, as the config asks."""
+    names = [volume.name for volume in slices_of(feed.test).volumes]
+    with ExitStack() as opened:
+        watchers: list[Watch] = []
+        if config.task != "train":
+            path = run.dir / PREDICTIONS
+            watchers.append(opened.enter_context(Predictions(path, names, feed.tasks, run_id=run.id, checkpoint=checkpoint, epoch=epoch)))
+        if config.train.show_volumes:
+            board = Board(run.dir / "tb" / "volumes", first_step=0)
+            opened.callback(board.close)
+            watchers.append(WholeVolumes(config.train.show_volumes, names, run=run, board=board))
+        yield watchers
+
+
+def stop_if_asked(run: Run) -> None:
+    """Between slices of a task that leaves no checkpoint: it begins anew next time."""
+    if run.stop_requested:
+        raise run.Interrupted()
+
+
+def count_parameters(model: Network) -> int:
+    """Return how many weights a network has."""
+    return sum(weights.numel() for weights in model.parameters())
 
 
 def choose_device(name: str) -> torch.device:

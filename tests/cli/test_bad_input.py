@@ -372,7 +372,8 @@ def test_a_dataset_without_the_expected_key_is_the_cause_of_the_failed_run(tmp_p
     checkout = Path(__file__).parents[2]
     grid = tmp_path / "g.yaml"
     grid.write_text(
-        f"name: g\nentry: models.training:train\nconfig: [{checkout}/grids/base/unet.yaml, {{data: {{root: '{tmp_path / 'data set'}'}}}}]\n"
+        f"name: g\nentry: models.training:train\nconfig: [{checkout}/grids/base/unet.yaml, "
+        f"{{data: {{layout: fastmri, root: '{tmp_path / 'data set'}'}}}}]\n"
     )
 
     def mrsweep(*arguments: str) -> subprocess.CompletedProcess[str]:

@@ -10,7 +10,19 @@ import pytest
 
 from tests.data.small_brains import make_brains
 
-QUICK = ("test_config", "test_model_config", "test_build", "test_quality")
+QUICK = (
+    "test_config",
+    "test_model_config",
+    "test_build",
+    "test_quality",
+    "test_losses",
+    "test_weighting",
+    "test_schedule",
+    "test_optimiser",
+    "test_progress",
+    "test_scores",
+    "test_docs",
+)
 """Modules that compute next to nothing."""
 
 
@@ -26,9 +38,9 @@ def config(brains: Path) -> dict[str, Any]:
     return copy.deepcopy(
         {
             "model": {"kind": "unet", "chans": 2, "pools": 2, "drop_prob": 0.2},
-            "data": {"root": str(brains)},
+            "data": {"layout": "fastmri", "root": str(brains)},
             "mask": {"kind": "random", "acceleration": 3, "center_fraction": 0.1},
-            "optim": {"kind": "adam", "lr": 3e-3, "step_epochs": 2, "gamma": 0.5},
+            "optim": {"kind": "adam", "lr": 3e-3, "schedule": {"kind": "step", "step_epochs": 2, "gamma": 0.5}},
             "train": {"epochs": 4, "batch": 4, "num_workers": 0, "threads": 1, "device": "cpu", "images_every": 3},
             "seed": 7,
         }

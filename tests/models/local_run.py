@@ -16,6 +16,8 @@ class LocalRun:
         """The run stopped because it was asked to."""
 
     def __init__(self, folder: Path, *, resume_from: Path | None = None, polls: float = math.inf) -> None:
+        self.id = folder.name
+        self.needs: dict[str, Path] = {}
         self.dir = folder
         self.checkpoint_dir = folder / "checkpoint"
         self.resume_from = resume_from

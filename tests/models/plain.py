@@ -87,7 +87,7 @@ def step(kspace: Tensor, reference: Tensor, mask: Tensor, maps: Tensor, eta: Ten
     """k - eta M (k - k_ref) - F S U(sum S* F^-1 k)."""
     image = (transform(kspace, +1) * maps.conj()).sum(dim=1)
     refined = transform(maps * normalised(network, image)[:, None], -1)
-    return kspace - eta * mask[:, None, None, :] * (kspace - reference) - refined
+    return kspace - eta * mask[:, None] * (kspace - reference) - refined
 
 
 def gate(seen: Tensor, weights: Weights) -> Tensor:

@@ -21,14 +21,14 @@ def draw_sample(
     maps = torch.stack([draw_blobs(batch, size, rng) + 1j * draw_blobs(batch, size, rng) for _ in range(coils)], dim=1)
     maps = maps / torch.linalg.vector_norm(maps, dim=1, keepdim=True)
     columns = torch.arange(size[1])
-    mask = ((columns % 3 == 0) | ((columns - size[1] // 2 + 0.5).abs() < 3)).expand(batch, -1)
+    mask = ((columns % 3 == 0) | ((columns - size[1] // 2 + 0.5).abs() < 3)).expand(batch, 1, -1)
     target = center_crop(reduce(expand(image, maps), maps), crop).abs()
     return Sample(
-        kspace=fftc(expand(image, maps)) * mask[:, None, None, :],
+        kspace=fftc(expand(image, maps)) * mask[:, None],
         mask=mask,
         target=target,
         maximum=target.amax(dim=(-2, -1)),
-        sampled_fraction=mask.float().mean(dim=-1),
+        sampled_fraction=mask.float().mean(dim=(-2, -1)),
         volume=torch.zeros(batch, dtype=torch.int64),
         slice=torch.arange(batch),
         sens_maps=maps,

@@ -82,7 +82,7 @@ def test_step_on_given_maps_equals_that_of_the_package():
     ours, other = Cascade(chans=4, pools=2), theirs.VarNetBlock(theirs.NormUnet(4, 2))
     give_weights(ours, other, 2)
     sample = draw_sample(batch=2)
-    kspace, mask = sample.kspace + fftc(torch.randn_like(sample.kspace)), sample.mask[:, None, None, :]
+    kspace, mask = sample.kspace + fftc(torch.randn_like(sample.kspace)), sample.mask[:, None]
     assert_equal(
         ours,
         other,
@@ -99,4 +99,4 @@ def test_end_to_end_network_equals_that_of_the_package(size, coils, batch):
     other = theirs.VarNet(3, 3, 3, 4, 3)
     give_weights(ours, other, 3)
     sample = draw_sample(batch=batch, coils=coils, size=size, crop=size)
-    assert_equal(ours, other, 3, lambda: ours(sample).image, lambda: other(real(sample.kspace), sample.mask[:, None, None, :, None]))
+    assert_equal(ours, other, 3, lambda: ours(sample).image, lambda: other(real(sample.kspace), sample.mask[:, None, :, :, None]))

@@ -37,7 +37,7 @@ UNROLLED = {"e2e_varnet": {"cascades": 2, "sens_chans": 2, "sens_pools": 2}, "st
 
 
 def build(kind: str, **changed: object) -> Network:
-    return build_model(read_config({"model": {"kind": kind, **changed}, "data": {"root": "a"}}).model)
+    return build_model(read_config({"model": {"kind": kind, **changed}, "data": {"layout": "fastmri", "root": "a"}}).model)
 
 
 @pytest.mark.parametrize("kind", MODEL_KINDS)

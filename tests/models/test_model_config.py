@@ -18,7 +18,7 @@ ROOT = Path(__file__).parents[2]
 
 
 def read(**model: object) -> TrainConfig:
-    return read_config({"model": model, "data": {"root": "a"}})
+    return read_config({"model": model, "data": {"layout": "fastmri", "root": "a"}})
 
 
 def test_kinds_are_known_by_name():

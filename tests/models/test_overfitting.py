@@ -51,7 +51,7 @@ def fit(model: Network, samples: list[Sample] | list[CineSample], steps: int) ->
 )
 def test_one_batch_can_be_learnt_by_heart(config):
     torch.manual_seed(0)
-    model = build_model(read_config({"model": config, "data": {"root": "a"}}).model)
+    model = build_model(read_config({"model": config, "data": {"layout": "fastmri", "root": "a"}}).model)
     if "varnet" in config["kind"]:
         tasks = range(2 if config["kind"] == "mtl_varnet" else 1)
         samples = [draw_sample(coils=2, size=(16, 24), crop=(16, 22), task=task, seed=task) for task in tasks]

@@ -42,8 +42,8 @@ def test_volume_metrics_equal_those_of_scikit_image(shape, scale):
 def test_metrics_of_a_volume_are_known_for_simple_errors():
     target = torch.ones(2, 8, 9)
     perfect, half = volume_quality(target, target), volume_quality(target / 2, target)
-    assert perfect == (0.0, math.inf, 1.0)
-    assert half.nmse == pytest.approx(0.25)  # (1/2)^2 / 1
+    assert perfect == (0.0, 0.0, math.inf, 1.0)
+    assert (half.nmse, half.nrmse) == pytest.approx((0.25, 0.5))  # (1/2)^2 / 1
     assert half.psnr == pytest.approx(10 * math.log10(4))
 
 

@@ -29,7 +29,9 @@ CINE = ("unet3d", "unet2d1d", "unet2d2d")
 
 def make(kind: str, **changed: object) -> Network:
     torch.manual_seed(0)
-    return build_model(read_config({"model": {"kind": kind, **SIZES[kind], **changed}, "data": {"root": "a"}}).model).double()
+    return build_model(
+        read_config({"model": {"kind": kind, **SIZES[kind], **changed}, "data": {"layout": "fastmri", "root": "a"}}).model
+    ).double()
 
 
 def sample_for(kind: str) -> Sample | CineSample:

@@ -38,8 +38,8 @@ def test_calibration_of_points_is_the_rectangle_of_the_runs_along_both_axes():
 
 
 def test_each_mask_of_a_batch_has_its_own_calibration_columns():
-    masks = torch.zeros(2, 10, dtype=torch.bool)
-    masks[0, 3:7] = masks[1, 4:6] = True
+    masks = torch.zeros(2, 1, 10, dtype=torch.bool)
+    masks[0, :, 3:7] = masks[1, :, 4:6] = True
     assert calibration_region(masks).shape == (2, 1, 1, 10)
     assert calibration_region(masks).sum(dim=(1, 2, 3)).tolist() == [4, 2]
 

@@ -6,7 +6,8 @@ import pytest
 import torch
 
 from data.errors import BadInput
-from data.kspace.masks import draw_mask
+from data.kspace.description import MaskDescription
+from data.kspace.masks import draw
 from data.volumes.loading import Sample, SliceDataset, stack_samples
 from data.volumes.sampling import Pick
 from data.volumes.splits import read_folder
@@ -15,10 +16,8 @@ from models.unet import LARGEST_DEVIATION, Unet, ZeroFilledUnet, normalise_insta
 
 
 def one_batch(brains, size: int = 1) -> Sample:
-    def draw(width, acquired, rng):
-        return draw_mask("equispaced", width, center_fraction=0.1, acceleration=3, rng=rng, acquired=acquired)
-
-    slices = SliceDataset(read_folder(brains / "train"), draw)
+    mask = MaskDescription(kind="equispaced", center_fraction=0.1, acceleration=3)
+    slices = SliceDataset(read_folder(brains / "train"), lambda size, acquired, rng: draw(mask, size, rng, acquired=acquired))
     return stack_samples([slices[Pick(0, item)] for item in range(size)])
 
 
@@ -60,7 +59,7 @@ def test_normalised_image_has_mean_zero_and_deviation_one():
     assert empty.abs().max() == 0 < LARGEST_DEVIATION
 
 
-@pytest.mark.parametrize("kind", sorted(LOSSES))
+@pytest.mark.parametrize("kind", ["l1", "mae", "mse", "ssim"])
 def test_one_slice_can_be_learnt_by_heart(brains, kind):
     torch.manual_seed(0)
     model, sample = ZeroFilledUnet(chans=8, pools=2), one_batch(brains)

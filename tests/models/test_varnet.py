@@ -79,7 +79,7 @@ def test_reconstruction_follows_the_scale_of_kspace(make):
 def test_nan_in_one_slice_leaves_the_others_of_the_batch_alone(make):
     model, sample = make().eval(), draw_sample(batch=2)
     expected = model(sample).image[1]
-    sample.kspace[0, 0, 3, sample.mask[0].nonzero()[0, 0]] = torch.nan
+    sample.kspace[0, 0, 3, sample.mask[0, 0].nonzero()[0, 0]] = torch.nan
     found = model(sample).image
     assert found[0].isnan().any()
     torch.testing.assert_close(found[1], expected)
@@ -108,7 +108,7 @@ def test_without_a_regulariser_data_consistency_alone_keeps_the_measured_kspace(
 
 def test_masks_of_points_are_taken_as_masks_of_columns_are():
     model, sample = end_to_end().eval(), draw_sample(batch=2)
-    points = sample.mask[:, None, :].expand(-1, sample.kspace.shape[-2], -1)
+    points = sample.mask.expand(-1, sample.kspace.shape[-2], -1)
     torch.testing.assert_close(model(sample._replace(mask=points)).image, model(sample).image)
 
 

@@ -13,7 +13,8 @@ import numpy as np
 import pytest
 
 from data.errors import BadInput
-from data.volumes.formats import acquired_columns, open_file, read_volume
+from data.volumes.fastmri import acquired_columns, read_volume
+from data.volumes.formats import open_file
 from data.volumes.reading import SliceReader
 from orchestrator.cli.logs import follow_file, tail
 from orchestrator.grid.loading import load_file, load_text

@@ -14,9 +14,9 @@ import numpy as np
 import pytest
 
 from data.convert import __main__ as command
-from data.convert.files import written_whole
 from data.convert.jobs import Job, find_jobs, run_jobs
 from data.errors import BadInput
+from data.whole_files import written_whole
 
 pytestmark = pytest.mark.journey
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+from functools import partial
 from pathlib import Path
 
 import h5py
@@ -18,6 +19,7 @@ from data.errors import BadInput
 from data.kspace.coils import expand, reduce, rss
 from data.kspace.fourier import ifftc
 from data.simulate.brain import BrainSpec, simulate_volume
+from data.volumes.knee import read_knee
 
 OPTIONS = EspiritOptions(calibration=20, kernel=5, crop=0.8)
 
@@ -64,6 +66,16 @@ def test_maps_are_added_and_all_else_stays(own_brains):
     assert not list(path.parent.glob(".*"))
     with pytest.raises(BadInput, match=r"it's one.h5: holds 'esp_maps' already, made with .*\"crop\": 0.8.*Work on a copy"):
         convert_espirit(Job(source=path, target=path), EspiritOptions())
+
+
+def test_maps_carry_the_largest_value_of_the_images_that_they_give(own_brains):
+    path = own_brains / "train" / "brain_train_0000.h5"
+    convert_espirit(Job(source=path, target=path), OPTIONS)
+    read = partial(read_knee, path, group="", task=None, crop=(20, 20), skip_slices=0)
+    as_said = read().maximum
+    with h5py.File(path, "a") as file:
+        del file["esp_maps"].attrs["max_combined"]
+    assert as_said == pytest.approx(read().maximum, rel=1e-6)
 
 
 def test_file_that_fails_stays_as_it_was(own_brains):

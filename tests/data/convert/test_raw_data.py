@@ -27,7 +27,7 @@ from data.convert.options import RawOptions
 from data.convert.raw_data import convert_raw, read_raw
 from data.errors import BadInput
 from data.kspace.fourier import fftc
-from data.volumes.formats import read_volume
+from data.volumes.fastmri import read_volume
 
 COILS, READOUT, COLUMNS, SLICES = 3, 17, 12, 2
 FIRST, STEPS = 1, 9

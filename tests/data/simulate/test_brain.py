@@ -12,10 +12,12 @@ from data.errors import BadInput
 from data.kspace.coils import rss
 from data.kspace.crop import center_crop
 from data.kspace.fourier import ifftc
-from data.simulate.brain import BrainSpec, simulate_volume
+from data.simulate.brain import simulate_volume
 from data.simulate.coil_maps import draw_coil_maps
 from data.simulate.contrasts import CONTRASTS, TISSUES
-from data.simulate.phantom import draw_head, paint_slice
+from data.simulate.head import draw_head, draw_tumour
+from data.simulate.options import BrainSpec
+from data.simulate.phantom import Blob, paint_slice
 
 SPEC = BrainSpec(size=(33, 31), slices=2, coils=3)
 
@@ -58,6 +60,29 @@ def test_head_lies_inside_the_image_and_its_slices_differ():
     for image in (low, high):
         assert image[0].max() == image[-1].max() == image[:, 0].max() == image[:, -1].max() == 0
         assert image[32, 24] > 0
+
+
+@pytest.mark.parametrize("angle", [0.0, 0.7])
+@pytest.mark.parametrize("radii", [(1, 0.3, 0.05), (1, 0.2, 0.3)])
+def test_painting_a_blob_where_it_lies_leaves_out_none_of_it(angle, radii):
+    blob = Blob(tissue="fat", center=(0, 0.8, -0.3), radii=radii, angle=angle, waves=((3, 0.2, 0.1), (4, 0.15, 0.7)))
+    y, x = np.meshgrid(*(2.0 * (np.arange(length) - length // 2) / length for length in (41, 38)), indexing="ij")
+    everywhere = blob.coverage(0, y, x, pixel=2 / 38)
+    assert 0 < everywhere.sum() < 150
+    np.testing.assert_array_equal(paint_slice([blob], {"fat": 1.0}, z=0, size=(41, 38)), everywhere)
+
+
+def test_tumour_lies_within_the_brain_and_its_parts_within_each_other():
+    rng = np.random.default_rng(4)
+    for _ in range(20):
+        head = draw_head(rng)
+        tumour = draw_tumour(rng, head)
+        signals = {blob.tissue: 0.0 for blob in head} | {"white": 1.0, "grey": 1.0, "oedema": 5.0, "tumour": 5.0, "necrosis": 5.0}
+        z = tumour[0].center[0]
+        inside = paint_slice(head[:5], signals, z=z, size=(96, 80)) > 0.5
+        with_tumour = paint_slice((*head[:5], *tumour), signals, z=z, size=(96, 80)) > 3
+        assert with_tumour.any()
+        assert inside[with_tumour].all()
 
 
 def test_coil_maps_are_normalised_smooth_and_different():

@@ -10,7 +10,7 @@ import pytest
 
 from data.errors import BadInput
 from data.simulate.header import ismrmrd_header
-from data.volumes.formats import read_volume
+from data.volumes.fastmri import read_volume
 from tests.data.small_brains import SPEC
 
 
@@ -39,7 +39,7 @@ def test_volume_is_described_without_its_pixels(path):
 BROKEN_KEYS = [
     ("kspace", None, r"key 'kspace' is missing; the file holds ismrmrd_header, reconstruction_rss"),
     ("reconstruction_rss", None, r"key 'reconstruction_rss' is missing"),
-    ("kspace", np.zeros((3, 40, 31), np.complex64), r"'kspace': expected \(slice, coil, y, x\).*got \(3, 40, 31\)"),
+    ("kspace", np.zeros((3, 40, 31), np.complex64), r"'reconstruction_esc' is missing; .*An array \(slice, y, x\) is needed"),
     ("kspace", np.zeros((3, 0, 40, 31), np.complex64), r"none of them empty, got \(3, 0, 40, 31\)"),
     ("kspace", np.zeros((3, 3, 40, 31), np.float32), r"expected complex64, got float32"),
     ("kspace", np.zeros((2, 3, 40, 31), np.complex64), r"'kspace' has 2 slices, 'reconstruction_rss' has 3"),

@@ -14,7 +14,8 @@ CPU = torch.device("cpu")
 def sample(**extra: torch.Tensor) -> Sample:
     kspace = torch.zeros(2, 5, 7, dtype=torch.complex64)
     number = torch.tensor(0)
-    return Sample(kspace, torch.ones(7, dtype=torch.bool), torch.zeros(3, 5), torch.tensor(1.0), torch.tensor(0.3), number, number, **extra)
+    mask = torch.ones(1, 7, dtype=torch.bool)
+    return Sample(kspace, mask, torch.zeros(3, 5), torch.tensor(1.0), torch.tensor(0.3), number, number, **extra)
 
 
 @pytest.mark.parametrize("extra", [{}, {"sens_maps": torch.ones(2, 5, 7)}, {"task": torch.tensor(1)}])

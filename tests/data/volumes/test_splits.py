@@ -3,11 +3,18 @@
 from __future__ import annotations
 
 import shutil
+from pathlib import Path
 
 import pytest
 
 from data.errors import BadInput
-from data.volumes.splits import read_splits
+from data.volumes.description import FastmriData
+from data.volumes.layouts import open_splits
+from data.volumes.splits import Splits
+
+
+def read_splits(root: Path, **folders: str) -> Splits:
+    return open_splits(FastmriData(root=str(root), **folders))
 
 
 def test_splits_hold_all_volumes_in_order(brains):
@@ -36,3 +43,8 @@ def test_missing_and_empty_folders_are_told_with_the_way_out(own_brains, tmp_pat
     (own_brains / "val").mkdir()
     with pytest.raises(BadInput, match=r"val: holds no \*.h5 file"):
         read_splits(own_brains)
+
+
+def test_folders_may_have_other_names(own_brains):
+    (own_brains / "val").rename(own_brains / "multicoil_val")
+    assert len(read_splits(own_brains, val="multicoil_val").val) == 1

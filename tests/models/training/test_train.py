@@ -24,11 +24,12 @@ from models.config import read_config
 from models.losses import l1_loss
 from models.training import train
 from models.training.errors import Diverged
-from models.training.feed import draw_for
-from models.training.loop import Trainer
+from models.training.feed import draw_one
+from models.training.progress import Progress
 from tests.models.local_run import LocalRun
 
 ROOT = Path(__file__).parents[3]
+MEASURED = {f"val/{name}" for name in ("loss", "nmse", "nrmse", "psnr", "ssim")}
 
 
 def best_weights(run: LocalRun) -> dict[str, torch.Tensor]:
@@ -54,9 +55,10 @@ def whole(config, tmp_path) -> tuple[LocalRun, dict[str, float]]:
 def test_training_reports_every_epoch_and_returns_test_metrics_with_their_number(whole):
     run, result = whole
     assert list(run.reports) == [1, 2, 3, 4]
-    assert set(run.reports[1]) == {"train/loss", "val/loss", "val/nmse", "val/psnr", "val/ssim", "val/n", "lr"}
+    assert set(run.reports[1]) == {*MEASURED, "train/loss", "val/n", "val/degenerate", "lr"}
     assert [report["lr"] for report in run.reports.values()] == pytest.approx([3e-3, 3e-3, 1.5e-3, 1.5e-3])
-    assert (result["test/n"], run.reports[1]["val/n"], result["epochs"]) == (2, 1, 4)
+    assert (result["test/n"], result["test/slice_n"], run.reports[1]["val/n"], result["epochs"]) == (2, 6, 1, 4)
+    assert result["test/ssim_worst"] <= result["test/ssim"] <= result["test/ssim_worst"] + 2 * result["test/ssim_std"] + 1e-9
     assert result["val/ssim"] == max(report["val/ssim"] for report in run.reports.values()) == run.reports[result["best_epoch"]]["val/ssim"]
     assert 0 < result["test/sampled_fraction"] < 1
     json.dumps(result, allow_nan=False)
@@ -186,7 +188,7 @@ def test_gradient_of_a_step_is_that_of_the_mean_loss_of_its_batch(config, tmp_pa
     typed = read_config(config)
     torch.manual_seed(typed.seed)
     model = build_model(typed.model)
-    slices = SliceDataset(read_folder(Path(typed.data.root) / "train"), partial(draw_for, typed.mask), seed=typed.seed)
+    slices = SliceDataset(read_folder(Path(typed.data.root) / "train"), partial(draw_one, (typed.mask,)), seed=typed.seed)
     sample = stack_samples([slices[Pick(1, item)] for item in range(9)])
     l1_loss(model(sample), sample).mean().backward()
     for number, weights in enumerate(model.parameters()):
@@ -195,8 +197,8 @@ def test_gradient_of_a_step_is_that_of_the_mean_loss_of_its_batch(config, tmp_pa
 
 
 def test_test_metrics_are_those_of_the_best_epoch_also_after_a_stop(config, tmp_path, monkeypatch):
-    keep_best = Trainer._keep_best
-    monkeypatch.setattr(Trainer, "_keep_best", lambda trainer, ssim: keep_best(trainer, -abs(trainer.progress.epoch - 2)))  # 2 is best
+    judge = Progress.judge
+    monkeypatch.setattr(Progress, "judge", lambda progress, ssim, **told: judge(progress, -abs(progress.epoch - 2), **told))  # 2 is best
     whole = LocalRun(tmp_path / "whole")
     result = train(config, whole)
     assert result["best_epoch"] == 2
@@ -275,10 +277,21 @@ def test_every_device_of_this_machine_gives_nearly_the_same(config, tmp_path, de
     assert train(config, LocalRun(tmp_path / device))["test/ssim"] == pytest.approx(on_cpu["test/ssim"], abs=0.02)
 
 
-def test_checkpoint_of_another_config_is_refused(config, tmp_path, whole):
-    config["optim"]["lr"] = 1e-4
-    with pytest.raises(BadInput, match=r"has optim = .*this run has .*Start a new run"):
+@pytest.mark.parametrize(
+    ("section", "key", "value", "named"),
+    [("optim", "lr", 1e-4, "optim"), ("train", "batch", 3, r"train\.batch"), ("data", "train", "test", r"data\.\w+")],
+)
+def test_checkpoint_of_another_config_is_refused(config, tmp_path, whole, section, key, value, named):
+    config[section][key] = value
+    if section == "data":
+        config["data"]["test"] = "train"
+    with pytest.raises(BadInput, match=rf"has {named} = .*this run has .*Start a new run"):
         train(config, LocalRun(tmp_path / "other", resume_from=whole[0].checkpoint_dir))
+
+
+def test_run_goes_on_where_the_data_have_moved(config, tmp_path, whole):
+    config["data"]["root"] = str(shutil.copytree(config["data"]["root"], tmp_path / "moved"))
+    assert train(config, LocalRun(tmp_path / "other", resume_from=whole[0].checkpoint_dir)) == whole[1]
 
 
 def test_empty_checkpoint_folder_means_a_new_beginning(config, tmp_path, whole):

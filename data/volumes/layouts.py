@@ -1,0 +1,49 @@
+"""From the description of data to the volumes of its splits, for every layout."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from functools import partial
+from pathlib import Path
+
+from data.volumes.cine import read_series
+from data.volumes.description import CineData, DataDescription, FastmriData, KneeData, PairedData, SiteData
+from data.volumes.fastmri import read_volume
+from data.volumes.knee import read_knee
+from data.volumes.paired import read_paired
+from data.volumes.scarcity import halve
+from data.volumes.splits import Splits, disjoint, read_folder
+from data.volumes.volume import Volume
+
+
+def open_splits(description: DataDescription) -> Splits:
+    """Read what the volumes of all splits hold, without pixels. Raises BadInput for what is missing, wrong or in two splits."""
+    train, val, test = (tuple(_read_split(description, split)) for split in ("train", "val", "test"))
+    return disjoint(Splits(train=train, val=val, test=test))
+
+
+def _read_split(data: DataDescription, split: str) -> Iterator[Volume]:
+    root = Path(data.root)
+    match data:
+        case FastmriData():
+            folder = {"train": data.train, "val": data.val, "test": data.test}[split]
+            yield from read_folder(root / folder, skip_bad=data.skip_bad)
+        case KneeData():
+            for task, name in enumerate(data.datasets):
+                yield from _read_knees(data, root / name / split.title(), task)
+        case SiteData():
+            for task, site in enumerate(data.sites):
+                read = partial(read_volume, group=site, task=task)
+                yield from read_folder(root / site / data.contrast / split, read, skip_bad=data.skip_bad)
+        case PairedData():
+            yield from read_folder(root / split / "kspace", read_paired, skip_bad=data.skip_bad)
+        case CineData():
+            yield from read_series(root / f"{split}.h5", data_range=data.data_range)
+
+
+def _read_knees(data: KneeData, folder: Path, task: int) -> tuple[Volume, ...]:
+    name = data.datasets[task]
+    read = partial(read_knee, group=name, task=task, crop=data.crop, skip_slices=data.skip_slices)
+    scarce = folder.name == "Train" and name == (data.scarce or data.datasets[0])
+    choose = partial(halve, halvings=data.halvings if scarce else 0, seed=data.subset_seed)
+    return read_folder(folder, read, skip_bad=data.skip_bad, choose=choose)

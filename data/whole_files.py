@@ -1,0 +1,47 @@
+"""Files that are there as a whole or not at all: written aside, synced, then renamed."""
+
+from __future__ import annotations
+
+import os
+import uuid
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import h5py
+
+
+@contextmanager
+def written_whole(target: Path) -> Iterator[h5py.File]:
+    """Open an HDF5 file for writing that becomes `target` when the block ends well, and leaves no trace when it does not."""
+    with _aside(target) as aside, h5py.File(aside, "w-", locking=False) as file:
+        yield file
+
+
+def write_bytes(target: Path, content: bytes) -> None:
+    """Write a file of any kind."""
+    with _aside(target) as aside:
+        aside.write_bytes(content)
+
+
+@contextmanager
+def _aside(target: Path) -> Iterator[Path]:
+    """Yield the path of a hidden file beside `target` that takes its place when the block ends well."""
+    target.parent.mkdir(parents=True, exist_ok=True)
+    aside = target.with_name(f".{target.name}.{uuid.uuid4().hex[:8]}")
+    try:
+        yield aside
+        _sync(aside)
+        os.replace(aside, target)
+        _sync(target.parent)
+    except BaseException:
+        aside.unlink(missing_ok=True)
+        raise
+
+
+def _sync(path: Path) -> None:
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

@@ -1,0 +1,82 @@
+"""The best network as a program of its own (torch.export), which needs none of this code to run."""
+
+from __future__ import annotations
+
+import os
+import uuid
+from pathlib import Path
+
+import torch
+from torch import Tensor, nn
+from torch.utils.data import DataLoader
+
+from data.volumes.cine_sample import CineSample
+from data.volumes.loading import Sample
+from models.network import Network
+from models.reconstruction import Reconstruction
+from models.training.context import Run
+from models.training.feed import AnySample, batches
+
+EXPORTED = "best.pt2"
+TOLERANCE = 1e-4
+"""Largest difference between program and network, in parts of the largest value of the image."""
+
+
+class OnTensors(nn.Module):
+    """A network that takes plain tensors, as programs do: kspace, mask and, where there are some, sens_maps; or the images of a series."""
+
+    def __init__(self, model: Network, sample: AnySample) -> None:
+        super().__init__()
+        self.model = model
+        # what the network reads besides: the size of the image and the task, which are fixed in the program
+        self._fixed = sample
+
+    def forward(self, *tensors: Tensor) -> Tensor:
+        """Return the images of a batch."""
+        names = ("image",) if isinstance(self._fixed, CineSample) else ("kspace", "mask", "sens_maps")
+        reconstruction: Reconstruction = self.model(self._fixed._replace(**dict(zip(names, tensors, strict=False))))
+        return reconstruction.image
+
+
+def export_network(model: Network, loader: DataLoader[AnySample], run: Run, device: torch.device) -> None:
+    """Write best.pt2 for data of the shape of the first slice of `loader`, and compare it with the network; say in the log how it went.
+
+    A program has fixed shapes and a fixed task. One that gives another image is not kept.
+    """
+    sample = next(iter(batches(loader, device)))
+    wrapped = OnTensors(model.eval(), sample)
+    tensors = tensors_of(sample)
+    try:
+        with torch.no_grad():
+            program = torch.export.export(wrapped, tensors)
+            difference = largest_difference(program.module()(*tensors), wrapped(*tensors))
+    except Exception as error:  # torch.export raises classes of its own for what it cannot follow
+        run.log(f"{EXPORTED} is not written: torch.export cannot follow this network ({str(error).splitlines()[0]})")
+        return
+    if not difference <= TOLERANCE:
+        run.log(f"{EXPORTED} is not written: its image differs from the network's by {difference:.1e} of the largest value")
+        return
+    _write(program, run.checkpoint_dir / EXPORTED)
+    shapes = ", ".join(str(tuple(values.shape)) for values in tensors)
+    run.log(f"{EXPORTED} takes {shapes}; its image differs from the network's by {difference:.1e} of the largest value")
+
+
+def tensors_of(sample: AnySample) -> tuple[Tensor, ...]:
+    """Return what a program takes of a batch."""
+    if isinstance(sample, Sample):
+        return (sample.kspace, sample.mask) + (() if sample.sens_maps is None else (sample.sens_maps,))
+    return (sample.image,)
+
+
+def largest_difference(image: Tensor, expected: Tensor) -> float:
+    """Return the largest difference of two images in parts of the largest value of the second; NaN where one holds NaN."""
+    return float((image - expected).abs().max() / expected.abs().max())
+
+
+def _write(program: torch.export.ExportedProgram, path: Path) -> None:
+    aside = path.parent.with_name(f".{uuid.uuid4().hex[:8]}.{path.name}")
+    try:
+        torch.export.save(program, aside)
+        os.replace(aside, path)
+    finally:
+        aside.unlink(missing_ok=True)

@@ -1,0 +1,52 @@
+"""A data set of each kind, so small and odd that it is made in a moment."""
+
+from __future__ import annotations
+
+import hashlib
+from importlib import import_module
+from pathlib import Path
+from typing import Any
+
+import h5py
+import numpy as np
+
+from data.simulate.command import KINDS
+from data.simulate.files import PlannedData, Written, write_files
+from data.simulate.options import BrainSpec, CineSpec, DigitSpec, KneeSpec, PairedSpec, SiteSpec, Spec
+
+ONE = {"train": 2, "val": 1, "test": 1}
+SMALL: dict[str, tuple[Any, Spec]] = {
+    "brain": (ONE, BrainSpec(size=(19, 17), slices=2, coils=2, padding=1)),
+    "knee": ({"one": ONE, "two_fs": ONE}, KneeSpec(size=(19, 17), slices=2, coils=3)),
+    "sites": ({"B": ONE, "H": ONE}, SiteSpec(size=(21, 20), slices=2)),
+    "cine": (ONE, CineSpec(size=(17, 19), frames=3, spokes=5)),
+    "paired": (ONE, PairedSpec(size=(24, 25), slices=1, coils=3, center_fraction=0.25)),
+    "digits": (ONE, DigitSpec(slices=12)),
+}
+"""Kind → counts and spec."""
+TRUTHS = ("reconstruction_rss", "reconstruction_esc", "imagesTrue", "image_label", "kspace")
+"""Keys under which slices or series are compared, the first that a file has."""
+
+
+def plan(kind: str, out: Path, counts: Any = None, spec: Spec | None = None) -> PlannedData:
+    """Plan the small data set of a kind, or another one."""
+    function = getattr(import_module(KINDS[kind].module), KINDS[kind].function)
+    return function(out, counts or SMALL[kind][0], spec or SMALL[kind][1])
+
+
+def make(kind: str, out: Path, counts: Any = None, spec: Spec | None = None) -> list[Written]:
+    """Write it."""
+    return list(write_files(plan(kind, out, counts, spec)))
+
+
+def slice_hashes(path: Path) -> list[str]:
+    """Return a hash of each slice or series of a file."""
+    with h5py.File(path) as file:
+        key = next(key for key in TRUTHS if key in file)
+        return [hashlib.sha256(np.ascontiguousarray(values)).hexdigest() for values in file[key]]
+
+
+def split_of(path: Path, out: Path) -> str:
+    """Return the split that a file belongs to, by its place."""
+    (split,) = {part.removesuffix(".h5").lower() for part in path.relative_to(out).parts} & {"train", "val", "test"}
+    return split
