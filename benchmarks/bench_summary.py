@@ -60,7 +60,7 @@ def measure(study: Study) -> Iterator[Figure]:
         return wall_s(study.mrsweep("summary", NAME, *options), cwd=study.folder, env=study.environment)
 
     def cold() -> float:
-        study.paths.reported.unlink(missing_ok=True)
+        study.forget_reports()
         return seconds("-o", "summary.csv")
 
     yield Figure(name=f"summary.csv of {size}, nothing cached", values=repeat(cold), bar=COLD_S)

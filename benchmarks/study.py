@@ -74,6 +74,11 @@ class Study:
         """Return the command line of a verb."""
         return [str(Path(sys.executable).with_name("mrsweep")), *arguments]
 
+    def forget_reports(self) -> None:
+        """Remove what was kept of the runs' reports."""
+        for derived in (self.paths.reported, self.paths.shown):
+            derived.unlink(missing_ok=True)
+
     def files_per_array(self) -> float:
         """Return how many files a submission has on disk."""
         folders = list(self.paths.submissions.iterdir())

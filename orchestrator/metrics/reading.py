@@ -173,20 +173,20 @@ class _Look:
         if news is None:
             return
         key, sources = news
-        if sources:
+        if sources or self._settled(record):
             yield _row(record.id, key, sources)
         else:
             self.gone.add(record.id)
 
     def _news(self, record: Record) -> tuple[str, list[Sources]] | None:
         """Return the key and the files of a run that has to be read anew; None where what is known of it holds."""
-        known, key = self._known.get(record.id), self._settled(record)
-        if key and key == known:
+        known, settled = self._known.get(record.id), self._settled(record)
+        if settled and settled == known:
             return None
         found = [list_sources(attempt) for attempt in attempts_of(self._paths, record)]
-        key = key or self._key([stamp(entry) for _, entries in found for entry in entries])
+        key = settled or self._key([stamp(entry) for _, entries in found for entry in entries])
         sources = [each for each, _ in found if each != _NOTHING]
-        if (key and key == known) or (known is None and not sources):
+        if (key and key == known) or (known is None and not sources and not settled):
             return None
         return key, sources
 

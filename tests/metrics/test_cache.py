@@ -235,6 +235,18 @@ def test_a_run_whose_files_are_gone_is_gone_from_the_cache(shelf: Shelf) -> None
     assert cache.read_cache(shelf.paths).runs == []  # type: ignore[union-attr]
 
 
+def test_a_completed_run_that_reported_nothing_is_looked_at_once(shelf: Shelf, monkeypatch: pytest.MonkeyPatch) -> None:
+    shelf.attempt()
+    done = completed(metrics={"q": 1})
+    looked: list[str] = []
+    inner = reading.list_sources
+    monkeypatch.setattr(reading, "list_sources", lambda attempt: looked.append(attempt) or inner(attempt))
+    found = [shelf.read(done)[RUN] for _ in range(3)]
+    assert [(dict(each.curves), each.final) for each in found] == [({}, {"q": 1})] * 3
+    assert len(looked) == 1
+    assert shelf.read_shown(done)[RUN].final == shelf.read_shown(done)[RUN].final == {"q": 1}
+
+
 def test_looking_without_keeping_writes_nothing(shelf: Shelf) -> None:
     shelf.report({"step": 1, "q": 1})
     assert told(shelf.read(record(), keep=False)[RUN]) == {"q": [(1, 1)]}
