@@ -7,6 +7,8 @@ BROWSER := tests/report/browser.py
 # The two states of the environment: what runs need, and what tests and checks need on top.
 RUNS := .venv/.installed-runs
 TESTS := .venv/.installed-tests
+# Two tests at a time: libraries that compute are to start no threads beside them.
+PAIRED := OMP_NUM_THREADS=1 $(BIN)/pytest -n 2
 
 .PHONY: help demo test test-slow check lint unit networks journeys browser-packages slurm-packages slurm-up slurm-down faults soak bench clean
 .DEFAULT_GOAL := help
@@ -35,18 +37,18 @@ lint: $(TESTS)
 
 unit: $(TESTS)
 	@echo "== tests without a cluster"
-	@$(BIN)/pytest -m "not slurm and not slow and not journey and not network" -n 2
+	@$(PAIRED) -m "not slurm and not slow and not journey and not network"
 
 journeys: $(TESTS)
 	@echo "== tests that drive the command line"
-	@$(BIN)/pytest -m "journey and not slow" -n 2
+	@$(PAIRED) -m "journey and not slow"
 
 browser-packages: $(TESTS)
 	@$(BIN)/python $(BROWSER) install || [ "$$CI" != true ]
 
 networks: $(TESTS)
-	@echo "== tests that compute with networks"
-	@$(BIN)/pytest -m "network and not slow" -n 2
+	@echo "== tests that compute with networks and volumes"
+	@$(PAIRED) -m "network and not slow"
 
 slurm-packages: $(TESTS)
 	@$(BIN)/python $(CLUSTER) install || [ "$$CI" != true ]

@@ -20,3 +20,10 @@ def brains(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def own_brains(brains: Path, tmp_path: Path) -> Path:
     """A copy that a test may damage, in a folder with a space and a quote."""
     return Path(shutil.copytree(brains, tmp_path / "it's a copy"))
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Mark what reads and writes volumes: too slow for every commit."""
+    for item in items:
+        if {Path(__file__).parent / room for room in ("convert", "simulate", "volumes")} & {*item.path.parents}:
+            item.add_marker("network")
