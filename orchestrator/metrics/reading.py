@@ -6,12 +6,12 @@ import hashlib
 import os
 import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from functools import cached_property
 
 from orchestrator.grid.objective import Objective
 from orchestrator.metrics.cache import read_cache, write_cache
-from orchestrator.metrics.columns import NO_NOTES, Columns, Notes, Row, join, pick, to_columns
-from orchestrator.metrics.history import Curve, History, RunHistory
+from orchestrator.metrics.columns import Columns, Notes, Row, join, pick, to_columns
+from orchestrator.metrics.histories import ReadHistories, ShownHistories
+from orchestrator.metrics.history import History
 from orchestrator.metrics.merging import merge_series, split
 from orchestrator.metrics.shown import AllShown, read_shown, show_all, write_shown
 from orchestrator.metrics.sources import Sources, Stamp, list_sources, read_attempts, stamp
@@ -36,7 +36,7 @@ def read_history(paths: GridPaths, records: Iterable[Record], *, keep: bool = Tr
     columns, is_new = _read_columns(paths, wanted, time.time())
     if keep and is_new:
         write_cache(paths, columns)
-    return _Read(wanted, columns)
+    return ReadHistories(wanted, columns)
 
 
 def read_shown_history(paths: GridPaths, records: Iterable[Record], selection: Objective | None) -> History:
@@ -48,13 +48,13 @@ def read_shown_history(paths: GridPaths, records: Iterable[Record], selection: O
     now = time.time()
     shown = read_shown(paths, selection)
     if shown is not None and _Look(paths, shown, now).is_up_to_date(wanted.values()):
-        return _Shown(paths, wanted, shown)
+        return ShownHistories(wanted, shown, lambda: _read_columns(paths, wanted, now)[0])
     columns, is_new = _read_columns(paths, wanted, now)
     if is_new:
         write_cache(paths, columns)
-    if columns.runs and (is_new or shown is None):
+    if columns.runs:
         write_shown(paths, show_all(columns, selection))
-    return _Read(wanted, columns)
+    return ReadHistories(wanted, columns)
 
 
 def _read_columns(paths: GridPaths, wanted: Mapping[str, Record], now: float) -> tuple[Columns, bool]:
@@ -74,83 +74,6 @@ def _with(kept: Columns | None, rows: Sequence[Row], gone: set[str]) -> Columns:
         return fresh
     replaced = gone | fresh.row_of.keys()
     return join([pick(kept, [row for row, run in enumerate(kept.runs) if run not in replaced]), fresh])
-
-
-class _Read(Mapping[str, RunHistory]):
-    """Histories, each made when it is asked for."""
-
-    def __init__(self, records: Mapping[str, Record], columns: Columns) -> None:
-        self._records = records
-        self._columns = columns
-
-    def __getitem__(self, run: str) -> RunHistory:
-        record = self._records[run]
-        row = self._columns.row_of.get(run)
-        return RunHistory(final=record.metrics) if row is None else self._columns.history(row, record.metrics)
-
-    def __iter__(self) -> Iterator[str]:
-        return iter(self._records)
-
-    def __len__(self) -> int:
-        return len(self._records)
-
-
-class _Shown(Mapping[str, RunHistory]):
-    """Histories of which only what is shown is known; their curves are read when they are asked for."""
-
-    def __init__(self, paths: GridPaths, records: Mapping[str, Record], shown: AllShown) -> None:
-        self._paths = paths
-        self._records = records
-        self._shown = shown
-
-    def __getitem__(self, run: str) -> RunHistory:
-        record = self._records[run]
-        row = self._shown.row_of.get(run)
-        if row is None:
-            return RunHistory(final=record.metrics)
-        curves = _Curves(self, run, self._shown.names(row))
-        notes = self._shown.notes.get(run, NO_NOTES)
-        final = {**notes.final, **record.metrics} if notes.final else record.metrics
-        return RunHistory(curves=curves, texts=notes.texts, final=final, unread=notes.unread, shown=self._shown.shown(row))
-
-    def __iter__(self) -> Iterator[str]:
-        return iter(self._records)
-
-    def __len__(self) -> int:
-        return len(self._records)
-
-    def curves_of(self, run: str) -> Mapping[str, Curve]:
-        """Return the curves of a run."""
-        row = self._columns.row_of.get(run)
-        return {} if row is None else self._columns.history(row, {}).curves
-
-    @cached_property
-    def _columns(self) -> Columns:
-        return _read_columns(self._paths, self._records, time.time())[0]
-
-
-class _Curves(Mapping[str, Curve]):
-    """The curves of a run, read when one is asked for."""
-
-    def __init__(self, source: _Shown, run: str, names: Sequence[str]) -> None:
-        self._source = source
-        self._run = run
-        self._names = names
-
-    def __getitem__(self, name: str) -> Curve:
-        if name not in self._names:
-            raise KeyError(name)
-        return self._read[name]
-
-    def __iter__(self) -> Iterator[str]:
-        return iter(self._names)
-
-    def __len__(self) -> int:
-        return len(self._names)
-
-    @cached_property
-    def _read(self) -> Mapping[str, Curve]:
-        return self._source.curves_of(self._run)
 
 
 class _Look:

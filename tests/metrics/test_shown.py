@@ -102,6 +102,16 @@ def test_boards_and_tables_leave_each_other_what_they_keep(shelf: Shelf) -> None
     assert shelf.paths.shown.read_bytes() == before
 
 
+def test_what_is_shown_is_kept_anew_when_others_read_the_news_first(shelf: Shelf, request: pytest.FixtureRequest) -> None:
+    shelf.report({"step": 1, "q": 0.5})
+    shelf.read_shown()
+    shelf.report({"step": 1, "q": 0.25})
+    shelf.read()  # as the folder for TensorBoard does
+    shelf.read_shown()
+    request.getfixturevalue("no_curves")
+    assert values_of(shelf.read_shown()[RUN], ("q",), 1.0) == [0.25]
+
+
 def test_nothing_is_kept_where_nothing_was_reported(shelf: Shelf) -> None:
     shelf.read_shown()
     assert list(shelf.paths.dir.iterdir()) == []
