@@ -31,15 +31,16 @@ def _aside(target: Path) -> Iterator[Path]:
     aside = target.with_name(f".{target.name}.{uuid.uuid4().hex[:8]}")
     try:
         yield aside
-        _sync(aside)
+        sync(aside)
         os.replace(aside, target)
-        _sync(target.parent)
+        sync(target.parent)
     except BaseException:
         aside.unlink(missing_ok=True)
         raise
 
 
-def _sync(path: Path) -> None:
+def sync(path: Path) -> None:
+    """Let a file, or what was renamed within a folder, outlast a loss of power."""
     descriptor = os.open(path, os.O_RDONLY)
     try:
         os.fsync(descriptor)

@@ -9,6 +9,7 @@ from dataclasses import MISSING, dataclass, fields
 from pathlib import Path
 from typing import Any
 
+from data.command_line import kinds_parser
 from data.convert.options import CineOptions, EspiritOptions, GrappaOptions, NiftiOptions, RawOptions
 
 EXAMPLES = """examples:
@@ -48,16 +49,14 @@ def options_of(arguments: argparse.Namespace) -> Any:
 
 def build_parser() -> argparse.ArgumentParser:
     """Return the parser of the command line."""
-    keep_lines = argparse.RawDescriptionHelpFormatter
-    parser = argparse.ArgumentParser(
-        prog="python -m data.convert",
+    parser, parsers = kinds_parser(
+        "python -m data.convert",
         description="Convert data sets to the formats that training reads. Files that are done are kept; each is written as a whole.",
-        epilog=EXAMPLES,
-        formatter_class=keep_lines,
+        examples=EXAMPLES,
+        kinds={name: (kind.help, kind.help) for name, kind in KINDS.items()},
     )
-    kinds = parser.add_subparsers(dest="kind", required=True)
     for name, kind in KINDS.items():
-        one = kinds.add_parser(name, help=kind.help, description=kind.help, epilog=EXAMPLES, formatter_class=keep_lines)
+        one = parsers[name]
         one.add_argument("sources", type=Path, nargs="+", metavar="SOURCE", help="files, or folders with all below them")
         if kind.amends:
             one.set_defaults(out=None)

@@ -8,6 +8,7 @@ from dataclasses import MISSING, dataclass, fields
 from pathlib import Path
 from typing import Any
 
+from data.command_line import kinds_parser
 from data.errors import BadInput
 from data.simulate.options import (
     DATASETS,
@@ -154,16 +155,14 @@ def _of_group(given: Sequence[int], split: str, place: int, groups: Sequence[str
 
 def build_parser() -> argparse.ArgumentParser:
     """Return the parser of the command line."""
-    keep_lines = argparse.RawDescriptionHelpFormatter
-    parser = argparse.ArgumentParser(
-        prog="python -m data.simulate",
+    parser, parsers = kinds_parser(
+        "python -m data.simulate",
         description="Write simulated data sets in the formats that training reads. Files that are complete are kept.",
-        epilog=EXAMPLES,
-        formatter_class=keep_lines,
+        examples=EXAMPLES,
+        kinds={name: (kind.help, f"Write {kind.help}.") for name, kind in KINDS.items()},
     )
-    kinds = parser.add_subparsers(dest="kind", required=True)
     for name, kind in KINDS.items():
-        one = kinds.add_parser(name, help=kind.help, description=f"Write {kind.help}.", epilog=EXAMPLES, formatter_class=keep_lines)
+        one = parsers[name]
         one.add_argument("--out", type=Path, required=True, metavar="DIR", help="folder of the data set")
         _add_counts(one, kind)
         for field in fields(kind.spec):

@@ -12,6 +12,8 @@ from typing import Any
 
 import torch
 
+from data.whole_files import sync
+
 BEST = "best.pt"
 """Weights of the best epoch with the config that made them: what evaluation and transfer read."""
 STATE_PATTERN = "state-*.pt"
@@ -69,7 +71,7 @@ def write_whole(path: Path, content: Mapping[str, Any]) -> None:
     except BaseException:
         aside.unlink(missing_ok=True)
         raise
-    _sync_folder(path.parent)
+    sync(path.parent)
 
 
 def read_whole(path: Path) -> dict[str, Any]:
@@ -83,11 +85,3 @@ def read_whole(path: Path) -> dict[str, Any]:
     except (zipfile.BadZipFile, EOFError, RuntimeError, pickle.UnpicklingError, NotImplementedError) as error:
         raise Damaged(f"{path}: is torn or damaged ({error})") from error
     return content
-
-
-def _sync_folder(folder: Path) -> None:
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

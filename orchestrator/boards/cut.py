@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 from orchestrator.boards.event_file import frame
 from orchestrator.boards.sources import Source
 from orchestrator.metrics.event_frames import Torn, read_records
+from orchestrator.metrics.merging import begins_anew
 from orchestrator.metrics.reports import opened
 
 if TYPE_CHECKING:
@@ -39,7 +40,7 @@ def find_limits(sources: Sequence[Source], read: Callable[[Source], Curves]) -> 
     for attempt in attempts:
         newer = {str(source.file): read(source) for source in sources if source.attempt == attempt}
         firsts = _first_steps(newer.values())
-        if _begins_anew(begun, firsts):
+        if begins_anew(_without_session(begun), _without_session(firsts)):
             limits = {file: {place: first for place, (first, _) in curves.items()} for file, curves in held.items()}
             begun = firsts
         else:
@@ -50,10 +51,8 @@ def find_limits(sources: Sequence[Source], read: Callable[[Source], Curves]) -> 
     return {file: limits[file] for file, curves in held.items() if _reaches(curves, limits[file])}
 
 
-def _begins_anew(begun: Limits, firsts: Limits) -> bool:
-    """Tell whether an attempt begins no later than the older ones in every metric that both report."""
-    both = [place for place in begun.keys() & firsts.keys() if not place[1].startswith(_SESSION)]
-    return bool(both) and all(firsts[place] <= begun[place] for place in both)
+def _without_session(firsts: Limits) -> Limits:
+    return {place: step for place, step in firsts.items() if not place[1].startswith(_SESSION)}
 
 
 def _lowest(one: Limits, other: Limits) -> dict[tuple[str, str], int]:

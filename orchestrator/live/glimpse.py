@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 import msgspec
 
 from orchestrator.metrics.lines import as_float, flatten
+from orchestrator.metrics.merging import begins_anew
 from orchestrator.store.files import read_json
 from orchestrator.store.layout import GridPaths, RunPaths
 from orchestrator.store.records import Record
@@ -138,11 +139,10 @@ def parse_reports(content: bytes, *, whole: bool) -> Reports:
 def merge(older: Reports, newer: Reports) -> Reports:
     """Return the reports of a run that was resumed, metric by metric as tables have it: a newer attempt wins from its first step on.
 
-    One that begins no later than the older one, in every metric that both report, started from nothing and stands alone.
+    One that started from nothing stands alone.
     """
-    begun, again = _first_steps(older), _first_steps(newer)
-    both = begun.keys() & again.keys()
-    if both and all(again[name] <= begun[name] for name in both):
+    again = _first_steps(newer)
+    if begins_anew(_first_steps(older), again):
         return newer
     counting = (
         (step, {name: value for name, value in values.items() if step < again.get(name, math.inf)}) for step, values in older.items()

@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     import numpy as np
     import numpy.typing as npt
 
+K = TypeVar("K")
 T = TypeVar("T")
 
 
@@ -73,16 +74,27 @@ def last_of_each(
     return steps[is_last], values[is_last]
 
 
+def begins_anew(begun: Mapping[K, float], firsts: Mapping[K, float]) -> bool:
+    """Say whether an attempt started from nothing: it begins no later than the older ones, in every metric that both report.
+
+    begun, firsts: metric → first step, of the older attempts and of this one.
+    """
+    both = begun.keys() & firsts.keys()
+    return bool(both) and all(firsts[name] <= begun[name] for name in both)
+
+
+def _first_steps(attempt: Mapping[str, Series]) -> dict[str, float]:
+    return {name: series.steps.item(0) for name, series in attempt.items()}
+
+
 def merge_series(attempts: Iterable[Mapping[str, Series]]) -> dict[str, Series]:
     """Merge the metrics of attempts, oldest first.
 
-    One that begins no later than the older ones, in every metric that both report, started from nothing: what the older ones
-    reported is superseded as a whole, also under names that it does not use.
+    Of one that started from nothing, what the older ones reported is superseded as a whole, also under names that it does not use.
     """
     merged: dict[str, Series] = {}
     for attempt in attempts:
-        both = merged.keys() & attempt.keys()
-        if both and all(attempt[name].steps[0] <= merged[name].steps[0] for name in both):
+        if begins_anew(_first_steps(merged), _first_steps(attempt)):
             merged = {}
         merged |= {name: _joined(merged[name], newer) if name in merged else newer for name, newer in attempt.items()}
     return merged
