@@ -42,7 +42,7 @@ def digit_files(out: Path, counts: Mapping[str, int], spec: DigitSpec) -> Planne
             path=out / split / f"digits_{split}_{number:04d}.h5",
             data=described,
             place={"split": split, "number": number},
-            fill=partial(_fill, spec=spec, split=split, number=number, taken=digits.get(split)),
+            fill=partial(_fill, spec=spec, split=split, number=number, taken=digits.get((split, number))),
         )
         for split, number in places
     )
@@ -51,8 +51,7 @@ def digit_files(out: Path, counts: Mapping[str, int], spec: DigitSpec) -> Planne
 
 def _fill(file: h5py.File, *, spec: DigitSpec, split: str, number: int, taken: Digits | None) -> None:
     """Write kspace and reconstruction_esc (slice, y, x), without noise, and beside them which digits they are."""
-    part = slice(number * spec.slices, (number + 1) * spec.slices)
-    images, labels = (taken[0][part], taken[1][part]) if taken else draw_digits(spec, split=split, number=number)
+    images, labels = taken if taken else draw_digits(spec, split=split, number=number)
     target = (images / np.float32(255)).astype(np.float32)
     kspace = fftc(torch.from_numpy(target).to(torch.complex64)).numpy()
     origin = "mnist" if taken else f"simulated-{spec.seed}"
@@ -90,16 +89,17 @@ def _described(source: Path) -> str:
     return ", ".join(fingerprint(path) for name in ("train", "t10k") for path in _pair(source, name))
 
 
-def _taken(source: Path, counts: Mapping[str, int], slices: int) -> dict[str, Digits]:
-    """Return the digits of each split: those for val follow those for train in MNIST's training files."""
-    taken = {}
+def _taken(source: Path, counts: Mapping[str, int], slices: int) -> dict[tuple[str, int], Digits]:
+    """Return (split, number) → digits of each file: those for val follow those for train in MNIST's training files."""
+    taken: dict[tuple[str, int], Digits] = {}
     for split, first in (("train", 0), ("val", counts["train"] * slices), ("test", 0)):
         images, labels = read_mnist(source, IDX_NAMES[split])
         last = first + counts[split] * slices
         if last > len(images):
             path = _pair(source, IDX_NAMES[split])[0]
             raise BadInput(f"{path}: {last} digits were asked up to {split}, the file has {len(images)}. Lower --{split} or --slices.")
-        taken[split] = (images[first:last], labels[first:last])
+        parts = (slice(start, start + slices) for start in range(first, last, slices))
+        taken |= {(split, number): (images[part], labels[part]) for number, part in enumerate(parts)}
     return taken
 
 

@@ -12,6 +12,7 @@ import h5py
 import numpy as np
 
 from data.errors import BadInput
+from data.processes import as_they_end
 from data.whole_files import write_bytes, written_whole
 
 SPEC_KEY = "simulate_spec"
@@ -30,7 +31,7 @@ class PlannedFile:
     place: Mapping[str, object]
     """Which of the files it is: split, number."""
     fill: Callable[[h5py.File], None]
-    """Makes the content: the same one at each call."""
+    """Makes the content: the same one at each call. It can be pickled, as other processes call it."""
 
     @property
     def identity(self) -> dict[str, object]:
@@ -66,15 +67,18 @@ class Written:
     """True: it was complete already."""
 
 
-def write_files(planned: PlannedData) -> Iterator[Written]:
-    """Write a data set, and yield each file when it is there.
+def write_files(planned: PlannedData, *, workers: int = 1) -> Iterator[Written]:
+    """Write a data set, `workers` files at a time, and yield each file when it is there.
 
     Safe to break off and to call again, also twice at once. Raises BadInput before anything is written when the folders
     hold other data: made with other options, or files that were not asked for.
     """
     _refuse_other_data(planned)
-    for file in planned.files:
-        yield Written(path=file.path, kept=_keep_or_write_bytes(file) if isinstance(file, PlannedBytes) else _keep_or_write(file))
+    yield from as_they_end(_written, planned.files, workers=max(1, min(workers, len(planned.files))))
+
+
+def _written(file: PlannedFile | PlannedBytes) -> Written:
+    return Written(path=file.path, kept=_keep_or_write_bytes(file) if isinstance(file, PlannedBytes) else _keep_or_write(file))
 
 
 def _keep_or_write(file: PlannedFile) -> bool:

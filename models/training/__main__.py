@@ -12,7 +12,7 @@ from typing import Any
 from data.errors import BadInput
 from models.training import train
 from models.training.alone import AloneRun, Stopped
-from models.training.errors import Degenerate, Diverged
+from models.training.errors import Degenerate, Diverged, ProcessLost
 
 EXAMPLES = """example config (models/config.py and docs/models.md describe all keys):
   {"model": {"kind": "unet"}, "data": {"layout": "fastmri", "root": "datasets/quickstart"}, "train": {"epochs": 3}}
@@ -32,7 +32,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         run.finish(results)
     except BadInput as error:
         return _refuse(str(error), 2)
-    except (Diverged, Degenerate) as error:
+    except (Diverged, Degenerate, ProcessLost) as error:
         return _refuse(str(error), 1)
     except Stopped:
         return _refuse(f"stopped; call it again with --out {run.dir} to go on", STOPPED)

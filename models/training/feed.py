@@ -18,10 +18,11 @@ from data.volumes.cine_sample import CineSample
 from data.volumes.description import CineData, KneeData
 from data.volumes.layouts import open_splits
 from data.volumes.loading import Sample, SliceDataset, stack_samples
-from data.volumes.sampling import InOrder, ShuffledBatches, buckets_of
+from data.volumes.sampling import InOrder, Share, ShuffledBatches, buckets_of
 from data.volumes.volume import Volume
 from models.config import MaskConfig, TrainConfig
 from models.training.fit import refuse_misfit
+from models.training.parcel import AHEAD, Packer, received
 
 AnySample = Sample | CineSample
 AnyDataset = SliceDataset | SeriesDataset
@@ -49,8 +50,11 @@ class Feed:
             slices_of(loader).reader.close()
 
 
-def open_feed(config: TrainConfig, device: torch.device) -> Feed:
-    """Read the splits of config.data. Raises BadInput for missing or wrong files, for a volume in two splits, and for a misfit network."""
+def open_feed(config: TrainConfig, device: torch.device, share: Share = Share()) -> Feed:
+    """Read the splits of config.data. Raises BadInput for missing or wrong files, for a volume in two splits, and for a misfit network.
+
+    share: which slices of each batch of training are loaded.
+    """
     if config.model is not None:
         refuse_misfit(config.model, config.data)
     splits = open_splits(config.data)
@@ -62,12 +66,14 @@ def open_feed(config: TrainConfig, device: torch.device) -> Feed:
         micro_batch=config.train.micro_batch or batch,
         seed=config.seed,
         sampling=config.data.sampling if isinstance(config.data, KneeData) else "none",
+        share=share,
     )
-    val, test = (_dataset(volumes, config) for volumes in (splits.val, splits.test))
+    train = _dataset(splits.train, config, config.training_masks, seed=config.seed)
+    val, test = _dataset(splits.val, config, (config.mask,)), _dataset(splits.test, config, (config.test_mask or config.mask,))
     numbers = [bucket.task for bucket in buckets]
     return Feed(
         order=order,
-        train=_loader(_dataset(splits.train, config, seed=config.seed), order, config, device),
+        train=_loader(train, order, config, device),
         val=_loader(val, InOrder(len(val)), config, device),
         test=_loader(test, InOrder(len(test)), config, device),
         tasks=config.data.tasks,
@@ -75,12 +81,11 @@ def open_feed(config: TrainConfig, device: torch.device) -> Feed:
     )
 
 
-def _dataset(volumes: tuple[Volume, ...], config: TrainConfig, *, seed: int | None = None) -> AnyDataset:
-    """Return the slices of volumes. With `seed`, those of training: each pick has a mask of its own."""
+def _dataset(volumes: tuple[Volume, ...], config: TrainConfig, masks: Sequence[MaskConfig], *, seed: int | None = None) -> AnyDataset:
+    """Return the slices of volumes, sampled as one of `masks` says. With `seed`, those of training: each pick has a mask of its own."""
     cache = cache_folder(config.data.cache)
     if isinstance(config.data, CineData):
         return SeriesDataset(volumes, seed=seed, flips=config.data.flips, cache=cache)
-    masks = (config.mask,) if config.train_mask is None or seed is None else config.train_mask.of(config.mask)
     keep_full = config.loss.kind == "kspace_nmse"
     return SliceDataset(volumes, partial(draw_one, masks), seed=seed, keep_full=keep_full, flips=config.data.flips, cache=cache)
 
@@ -92,11 +97,14 @@ def draw_one(masks: Sequence[MaskConfig], size: tuple[int, int], acquired: slice
 
 
 def _loader(slices: AnyDataset, order: ShuffledBatches | InOrder, config: TrainConfig, device: torch.device) -> DataLoader[AnySample]:
+    packer = Packer(stack_series) if isinstance(slices, SeriesDataset) else Packer(stack_samples)
     return DataLoader(
         slices,
         batch_sampler=order,
-        collate_fn=stack_series if isinstance(slices, SeriesDataset) else stack_samples,
+        collate_fn=packer,
+        worker_init_fn=packer.serve,
         num_workers=config.train.num_workers,
+        prefetch_factor=AHEAD if config.train.num_workers else None,
         pin_memory=device.type == "cuda",
         # its own generator: otherwise every iteration would take a number from the one that dropout uses
         generator=torch.Generator().manual_seed(0),
@@ -106,8 +114,7 @@ def _loader(slices: AnyDataset, order: ShuffledBatches | InOrder, config: TrainC
 def batches(loader: DataLoader[AnySample], device: torch.device) -> Iterator[AnySample]:
     """Yield the samples on `device`; an error of a reading process is raised with its own one-line message."""
     try:
-        for sample in loader:
-            yield sample.to(device)
+        yield from received(loader, device)
     except BadInput as error:
         error.__traceback__ = None  # its frames hold the iterator, whose reading processes are to end now
         raise BadInput(_own_message(error)) from None

@@ -9,10 +9,12 @@ import msgspec
 from torch import Tensor, nn
 
 from data.errors import BadInput
+from data.volumes.description import DataDescription
 from models.config import TrainConfig, read_config
 from models.model_config import ModelConfig
 from models.training.checkpoint import BEST, Damaged, read_whole
 from models.training.context import Run
+from models.training.fit import refuse_misfit
 
 
 class Initial(NamedTuple):
@@ -40,6 +42,14 @@ def read_initial(named: str, run: Run) -> Initial:
     if missing:
         raise BadInput(f"{path}: key '{min(missing)}' is missing, it holds {', '.join(content)}. train.init_from takes a {BEST} of a run.")
     return Initial(path, read_config(content["config"]), content["model"], content["epoch"])
+
+
+def refuse_unfit(initial: Initial, data: DataDescription) -> None:
+    """Raise BadInput, naming the checkpoint, where its network cannot take what the data give."""
+    try:
+        refuse_misfit(initial.config.network, data)
+    except BadInput as error:
+        raise BadInput(f"{initial.path}: train.init_from does not fit the data: {error}") from error
 
 
 def refuse_other_network(initial: Initial, ours: ModelConfig) -> None:

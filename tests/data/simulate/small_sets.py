@@ -34,9 +34,9 @@ def plan(kind: str, out: Path, counts: Any = None, spec: Spec | None = None) -> 
     return function(out, counts or SMALL[kind][0], spec or SMALL[kind][1])
 
 
-def make(kind: str, out: Path, counts: Any = None, spec: Spec | None = None) -> list[Written]:
+def make(kind: str, out: Path, counts: Any = None, spec: Spec | None = None, *, workers: int = 1) -> list[Written]:
     """Write it."""
-    return list(write_files(plan(kind, out, counts, spec)))
+    return list(write_files(plan(kind, out, counts, spec), workers=workers))
 
 
 def slice_hashes(path: Path) -> list[str]:
