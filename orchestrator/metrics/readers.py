@@ -6,13 +6,16 @@ They are programs of their own and no copies of this process, which may have thr
 from __future__ import annotations
 
 import os
-import pickle
 import subprocess
 import sys
 from collections.abc import Sequence
 from contextlib import ExitStack, suppress
 
+import msgspec
+
+from orchestrator.metrics.cache import from_bytes, to_bytes
 from orchestrator.metrics.columns import join
+from orchestrator.metrics.derived import Damaged
 from orchestrator.metrics.looking import Asked, News, read_news
 
 RUNS_EACH = 5_000
@@ -20,6 +23,21 @@ RUNS_EACH = 5_000
 
 MOST = 4
 """Processes, this one among them: a login node is shared."""
+
+
+class _Question(msgspec.Struct, frozen=True, array_like=True):
+    """What a reader is told."""
+
+    runs: Sequence[Asked]
+    now: float
+
+
+class _Answer(msgspec.Struct, frozen=True, array_like=True):
+    """What it found."""
+
+    columns: bytes
+    """As the cache holds them."""
+    gone: list[str]
 
 
 def read_all_news(runs: Sequence[Asked], now: float) -> News:
@@ -42,14 +60,15 @@ def _begin(share: Sequence[Asked], now: float, opened: ExitStack) -> subprocess.
     """Start a reader, which ends with the stack; None where there can be no further process."""
     command = [sys.executable, "-P", "-m", __name__]
     try:
+        question = msgspec.msgpack.encode(_Question(share, now))
         reader = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL)
-    except OSError:
+    except (OSError, UnicodeEncodeError):  # a path may hold bytes that are no text
         return None
     opened.enter_context(reader)
     opened.callback(reader.kill)
     assert reader.stdin is not None
     with suppress(OSError), reader.stdin as stdin:
-        pickle.dump((share, now), stdin)
+        stdin.write(question)
     return reader
 
 
@@ -57,16 +76,17 @@ def _end(reader: subprocess.Popen[bytes]) -> News | None:
     """Return what a reader found; None where it died."""
     assert reader.stdout is not None
     try:
-        found = pickle.load(reader.stdout)  # from this program itself, over a pipe that no one else has
-    except (OSError, EOFError, pickle.UnpicklingError):
+        answer = msgspec.msgpack.decode(reader.stdout.read(), type=_Answer)
+        return News(from_bytes(answer.columns), answer.gone)
+    except (OSError, Damaged, msgspec.DecodeError, UnicodeDecodeError):
         return None
-    return found if isinstance(found, News) else None
 
 
 def main() -> None:
     """Read the share that standard input holds."""
-    share, now = pickle.load(sys.stdin.buffer)
-    pickle.dump(read_news(share, now), sys.stdout.buffer, protocol=pickle.HIGHEST_PROTOCOL)
+    question = msgspec.msgpack.decode(sys.stdin.buffer.read(), type=_Question)
+    news = read_news(question.runs, question.now)
+    sys.stdout.buffer.write(msgspec.msgpack.encode(_Answer(to_bytes(news.columns), news.gone)))
 
 
 if __name__ == "__main__":

@@ -6,6 +6,7 @@ import pickle
 import signal
 import traceback
 from collections.abc import Mapping
+from copy import copy
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -72,7 +73,7 @@ def failed(error: BaseException, place: str) -> Failed:
     """Return the message for an error, with its traceback as a note. One that cannot be sent becomes a RuntimeError of its text."""
     error.add_note(f"in {place}:\n{''.join(traceback.format_exception(error)).rstrip()}")
     try:
-        pickle.loads(pickle.dumps(error))
+        pickle.dumps(copy(error))
     except Exception:  # whatever the class of a stranger does when it is copied
         told = RuntimeError(f"{type(error).__name__}: {error}")
         told.__notes__ = error.__notes__
