@@ -13,6 +13,7 @@ from data.limits import choice, limit, unknown
 from data.volumes.description import LAYOUTS, OWN_MASKS, DataDescription, layout_of
 from models.model_config import MODEL_KINDS, ModelConfig
 from models.training_config import LoopConfig, LossConfig, OptimConfig, WeightingConfig
+from models.unknown_keys import why_refused
 
 MASKS = KINDS
 TASKS = ("train", "train_and_predict", "predict")
@@ -105,4 +106,5 @@ def read_config(values: Mapping[str, Any]) -> TrainConfig:
     try:
         return msgspec.convert(values, TrainConfig)
     except msgspec.ValidationError as error:
-        raise BadInput(f"config: {error}. See models/config.py for what each key takes.") from error
+        why = why_refused(TrainConfig, values, error)
+        raise BadInput(f"config: {why}. See docs/models.md and docs/data.md for what each key takes.") from error

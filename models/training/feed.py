@@ -21,7 +21,7 @@ from data.volumes.loading import Sample, SliceDataset, stack_samples
 from data.volumes.sampling import InOrder, Share, ShuffledBatches, buckets_of
 from data.volumes.volume import Volume
 from models.config import MaskConfig, TrainConfig
-from models.training.fit import refuse_misfit
+from models.training.fit import refuse_misfit, refuse_misfit_loss
 from models.training.parcel import AHEAD, Packer, received
 
 AnySample = Sample | CineSample
@@ -57,6 +57,7 @@ def open_feed(config: TrainConfig, device: torch.device, share: Share = Share())
     """
     if config.model is not None:
         refuse_misfit(config.model, config.data)
+        refuse_misfit_loss(config.loss.kind, config.model, config.data)
     splits = open_splits(config.data)
     buckets = buckets_of(splits.train)
     batch = config.train.batch

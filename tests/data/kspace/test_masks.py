@@ -178,3 +178,14 @@ EXCESS = [
 def test_acceleration_above_the_lines_and_centre_above_the_budget_are_refused_with_the_numbers(keys, size, message):
     with pytest.raises(BadInput, match=message):
         draw(msgspec.convert(keys, MaskDescription), size, np.random.default_rng(0))
+
+
+@pytest.mark.parametrize("kind", ["equispaced", "magic"])
+@pytest.mark.parametrize("seed", [0, 1, 2])
+def test_centre_on_top_may_exceed_what_the_spacing_gives(kind, seed):
+    description = msgspec.convert({"kind": kind, "acceleration": 8, "center_fraction": 0.5}, MaskDescription)
+    mask = draw(description, (5, 80), np.random.default_rng(seed))
+    assert mask.columns[20:60].all()
+    # 40 columns outside, of which every 8th is sampled
+    assert 40 + 2 <= mask.columns.sum() <= 40 + 6
+    assert mask.asked_fraction == 1 / 8
