@@ -115,7 +115,7 @@ def most_telling(pairs: Sequence[Pair], most: int) -> list[Pair]:
 def _unreported(pairs: Sequence[Pair], objective: Objective | None) -> Iterator[str]:
     number = count_unreported((record for _, record in pairs), objective)
     if number and objective is not None:
-        yield f"{number:,} completed run{'s' * (number != 1)} without a value of '{objective.name}': not reported, or no number"
+        yield f"{number:,} completed run{'s' * (number != 1)} without a finite value of '{objective.name}': not reported, or no number"
 
 
 def estimate_left_min(pairs: Iterable[Pair], slots: int, now: float) -> float | None:

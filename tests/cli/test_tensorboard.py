@@ -36,7 +36,13 @@ class Shown:
     def __init__(self, project: Project, *options: str) -> None:
         command = [MRSWEEP, "tensorboard", "g", *options]
         self.process = subprocess.Popen(
-            command, cwd=project.folder, env=project.environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+            command,
+            cwd=project.folder,
+            env=project.environment,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+            preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # ignored where the tests run in the background of a shell
         )
         self.lines: list[str] = []
 

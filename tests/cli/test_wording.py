@@ -102,7 +102,7 @@ def test_a_completed_run_without_its_objective_is_visible(project: Project) -> N
     project.write("file.txt", "text")
     project.compute("reader", "config: {file: file.txt}")
     for verb in ("status", "summary"):
-        assert "1 completed run without a value of 'loss'" in project.ok(verb, "g").out
+        assert "without a finite value of 'loss'" in " ".join(project.ok(verb, "g").out.split())
 
 
 def test_where_takes_the_beginning_of_an_id(project: Project) -> None:
