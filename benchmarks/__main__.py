@@ -1,6 +1,6 @@
 """Measures all that has a bar, and more; prints the table and writes benchmarks/results/<date>-<host>.{json,md}.
 
-    python -m benchmarks [--only expand launch status worker metrics summary report live] [--slurm]
+    python -m benchmarks [--only expand launch status worker metrics summary report live rcan] [--slurm]
 
 --slurm also launches 10,000 runs on the Slurm that SLURM_CONF names, and cancels them. It must be the test cluster: its nodes
 are drained meanwhile, as tasks that start would take the cores on which the launch is measured.
@@ -21,6 +21,7 @@ from pathlib import Path
 
 from benchmarks.bench_live import live
 from benchmarks.bench_metrics import metrics
+from benchmarks.bench_rcan import rcan
 from benchmarks.bench_report import report
 from benchmarks.bench_summary import summary
 from benchmarks.figures import REPEATS, ROOT, Figure, as_text, machine, plain_environment, repeat, wall_s, write
@@ -151,6 +152,7 @@ PARTS: dict[str, Callable[[], Iterator[Figure]]] = {
     "summary": summary,
     "report": report,
     "live": live,
+    "rcan": rcan,
 }
 
 

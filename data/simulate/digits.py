@@ -8,14 +8,13 @@ from pathlib import Path
 
 import h5py
 import numpy as np
-import torch
 from numpy.typing import NDArray
 
 from data.convert.fastmri_files import fill
 from data.convert.files import fingerprint
 from data.errors import BadInput
-from data.kspace.fourier import fftc
 from data.kspace.masks import rng_of_name
+from data.simulate.digit_arrays import digit_arrays, digit_kspace
 from data.simulate.files import PlannedBytes, PlannedData, PlannedFile
 from data.simulate.glyphs import SIZE, draw_digit
 from data.simulate.idx import idx_bytes, read_idx
@@ -35,27 +34,36 @@ def digit_files(out: Path, counts: Mapping[str, int], spec: DigitSpec) -> Planne
         return _idx_files(out, counts, spec)
     source = Path(spec.mnist) if spec.mnist else None
     described = spec.describe() | ({"mnist": _described(source)} if source else {})
-    places = [(split, number) for split in SPLITS for number in range(counts[split])]
     digits = _taken(source, counts, spec.slices) if source else {}
+    if spec.format == "arrays":
+        return digit_arrays(out, counts, described, partial(_digits, spec, digits), slices=spec.slices)
+    places = [(split, number) for split in SPLITS for number in range(counts[split])]
     files = (
         PlannedFile(
             path=out / split / f"digits_{split}_{number:04d}.h5",
             data=described,
             place={"split": split, "number": number},
-            fill=partial(_fill, spec=spec, split=split, number=number, taken=digits.get(split)),
+            fill=partial(_fill, spec=spec, digits=digits, split=split, number=number),
         )
         for split, number in places
     )
     return PlannedData(folders=tuple(out / split for split in SPLITS), files=tuple(files))
 
 
-def _fill(file: h5py.File, *, spec: DigitSpec, split: str, number: int, taken: Digits | None) -> None:
-    """Write kspace and reconstruction_esc (slice, y, x), without noise, and beside them which digits they are."""
+def _digits(spec: DigitSpec, taken: Mapping[str, Digits], split: str, number: int) -> Digits:
+    """Return the digits of one file. taken: split → all of its digits; empty where they are drawn."""
+    if split not in taken:
+        return draw_digits(spec, split=split, number=number)
     part = slice(number * spec.slices, (number + 1) * spec.slices)
-    images, labels = (taken[0][part], taken[1][part]) if taken else draw_digits(spec, split=split, number=number)
-    target = (images / np.float32(255)).astype(np.float32)
-    kspace = fftc(torch.from_numpy(target).to(torch.complex64)).numpy()
-    origin = "mnist" if taken else f"simulated-{spec.seed}"
+    images, labels = taken[split]
+    return images[part], labels[part]
+
+
+def _fill(file: h5py.File, *, spec: DigitSpec, digits: Mapping[str, Digits], split: str, number: int) -> None:
+    """Write kspace and reconstruction_esc (slice, y, x), without noise, and beside them which digits they are."""
+    images, labels = _digits(spec, digits, split, number)
+    target, kspace = digit_kspace(images)
+    origin = "mnist" if digits else f"simulated-{spec.seed}"
     names = {"acquisition": "digits", "patient_id": f"{origin}-digits-{split}-{number:04d}"}
     fill(file, kspace=kspace, target=target, target_key="reconstruction_esc", **names)
     file["labels"] = labels

@@ -6,8 +6,9 @@ from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
 
+from data.volumes.arrays import read_arrays, refuse_differing
 from data.volumes.cine import read_series
-from data.volumes.description import CineData, DataDescription, FastmriData, KneeData, PairedData, SiteData
+from data.volumes.description import ArrayData, CineData, DataDescription, FastmriData, KneeData, PairedData, SiteData
 from data.volumes.fastmri import read_volume
 from data.volumes.knee import read_knee
 from data.volumes.paired import read_paired
@@ -19,6 +20,8 @@ from data.volumes.volume import Volume
 def open_splits(description: DataDescription) -> Splits:
     """Read what the volumes of all splits hold, without pixels. Raises BadInput for what is missing, wrong or in two splits."""
     train, val, test = (tuple(_read_split(description, split)) for split in ("train", "val", "test"))
+    if isinstance(description, ArrayData):
+        refuse_differing((*train, *val, *test))
     return disjoint(Splits(train=train, val=val, test=test))
 
 
@@ -32,13 +35,20 @@ def _read_split(data: DataDescription, split: str) -> Iterator[Volume]:
             for task, name in enumerate(data.datasets):
                 yield from _read_knees(data, root / name / split.title(), task)
         case SiteData():
-            for task, site in enumerate(data.sites):
-                read = partial(read_volume, group=site, task=task)
-                yield from read_folder(root / site / data.contrast / split, read, skip_bad=data.skip_bad)
+            for site in data.sites:
+                yield from read_site(data, site, split)
         case PairedData():
             yield from read_folder(root / split / "kspace", read_paired, skip_bad=data.skip_bad)
         case CineData():
             yield from read_series(root / f"{split}.h5", data_range=data.data_range)
+        case ArrayData():
+            yield from read_arrays(root, split)
+
+
+def read_site(data: SiteData, site: str, split: str) -> tuple[Volume, ...]:
+    """Read a split of one of data.sites, whose place among them is the number of the task."""
+    read = partial(read_volume, group=site, task=data.sites.index(site))
+    return read_folder(Path(data.root) / site / data.contrast / split, read, skip_bad=data.skip_bad)
 
 
 def _read_knees(data: KneeData, folder: Path, task: int) -> tuple[Volume, ...]:

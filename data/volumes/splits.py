@@ -7,12 +7,14 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from itertools import combinations
 from pathlib import Path
+from typing import TypeVar
 
 from data.errors import BadInput
 from data.volumes.fastmri import read_volume
 from data.volumes.volume import Volume
 
 _log = logging.getLogger(__name__)
+Scan = TypeVar("Scan")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -32,6 +34,17 @@ def read_folder(
     choose: Callable[[Sequence[Path]], Sequence[Path]] = tuple,
 ) -> tuple[Volume, ...]:
     """Read every *.h5 file of a folder that `choose` leaves, sorted by name. skip_bad: bad files are left out with a warning each."""
+    return read_scans(folder, read, skip_bad=skip_bad, choose=choose)
+
+
+def read_scans(
+    folder: Path,
+    read: Callable[[Path], Scan],
+    *,
+    skip_bad: bool = False,
+    choose: Callable[[Sequence[Path]], Sequence[Path]] = tuple,
+) -> tuple[Scan, ...]:
+    """Do what `read_folder` does, for whatever `read` makes of a file."""
     volumes = (_read_or_warn(path, read) if skip_bad else read(path) for path in choose(list_files(folder)))
     good = tuple(volume for volume in volumes if volume is not None)
     if not good:
@@ -51,7 +64,7 @@ def list_files(folder: Path) -> list[Path]:
     return paths
 
 
-def _read_or_warn(path: Path, read: Callable[[Path], Volume]) -> Volume | None:
+def _read_or_warn(path: Path, read: Callable[[Path], Scan]) -> Scan | None:
     try:
         return read(path)
     except BadInput as error:
@@ -77,5 +90,10 @@ def _refuse_shared(first: str, ours: Iterable[Volume], second: str, theirs: Iter
     for volume in theirs:
         twin = names.get(volume.name) or contents.get(volume.fingerprint)
         if twin is not None:
-            ids = [f"{one.path}, series {one.first}" if one.layout == "cine" else f"{one.path}" for one in (twin, volume)]
+            ids = [f"{one.path}{_place(one)}" for one in (twin, volume)]
             raise BadInput(f"{ids[0]} ({first}) and {ids[1]} ({second}) are the same volume. Remove one: a volume has one split.")
+
+
+def _place(volume: Volume) -> str:
+    """Say where in its file a volume is, where the file holds several."""
+    return f", series {volume.first}" if volume.layout == "cine" else f", volume {volume.own_name}" if volume.own_name else ""

@@ -2,29 +2,35 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
+from typing import Any, TypeVar
 
 import torch
 from numpy.random import Generator
 from torch.utils.data import DataLoader
 
 from data.errors import BadInput
+from data.kspace.description import FIXED_KINDS, LEARNED_KINDS
 from data.kspace.masks import Mask, draw
+from data.volumes.array_batches import ArrayDataset, as_batch
 from data.volumes.cache import cache_folder
 from data.volumes.cine import SeriesDataset, stack_series
 from data.volumes.cine_sample import CineSample
-from data.volumes.description import CineData, KneeData
+from data.volumes.description import ArrayData, CineData, KneeData
 from data.volumes.layouts import open_splits
 from data.volumes.loading import Sample, SliceDataset, stack_samples
-from data.volumes.sampling import InOrder, ShuffledBatches, buckets_of
+from data.volumes.sampling import InOrder, ShuffledBatches, VolumeByVolume, buckets_of
+from data.volumes.splits import Splits
+from data.volumes.unlabelled import Unlabelled
 from data.volumes.volume import Volume
 from models.config import MaskConfig, TrainConfig
-from models.training.fit import refuse_misfit
+from models.training.fit import refuse_misfit, refuse_missing, refuse_other_shapes
 
 AnySample = Sample | CineSample
-AnyDataset = SliceDataset | SeriesDataset
+AnyDataset = SliceDataset | SeriesDataset | ArrayDataset
+Order = ShuffledBatches | InOrder | VolumeByVolume
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -36,7 +42,7 @@ class Feed:
     train: DataLoader[AnySample]
     """Micro-batches of one task and one shape, with fresh masks."""
     val: DataLoader[AnySample]
-    """Slice by slice, volume after volume, task after task, with the fixed mask of each volume."""
+    """Volume after volume, task after task, with the fixed mask of each volume: slice by slice, of arrays in batches."""
     test: DataLoader[AnySample]
     tasks: tuple[str, ...]
     """Names of the tasks, by number; a single empty one where the data tell no tasks apart."""
@@ -54,35 +60,53 @@ def open_feed(config: TrainConfig, device: torch.device) -> Feed:
     if config.model is not None:
         refuse_misfit(config.model, config.data)
     splits = open_splits(config.data)
-    buckets = buckets_of(splits.train)
-    batch = config.train.batch
     order = ShuffledBatches(
-        buckets,
-        batch=batch,
-        micro_batch=config.train.micro_batch or batch,
+        buckets_of(splits.train),
+        batch=config.train.batch,
+        micro_batch=config.train.micro_batch or config.train.batch,
         seed=config.seed,
         sampling=config.data.sampling if isinstance(config.data, KneeData) else "none",
     )
-    val, test = (_dataset(volumes, config) for volumes in (splits.val, splits.test))
-    numbers = [bucket.task for bucket in buckets]
+    return feed_of(splits, order, config, device)
+
+
+def feed_of(splits: Splits, order: ShuffledBatches, config: TrainConfig, device: torch.device) -> Feed:
+    """Make the feed of volumes that are known already; order: of the slices of their training. Raises BadInput where a network misfits."""
+    if config.model is not None:
+        refuse_missing(config.model, (*splits.train, *splits.val, *splits.test))
+        refuse_other_shapes(config.model, config.mask, (*splits.train, *splits.val, *splits.test))
+    val, test = (dataset_of(volumes, config) for volumes in (splits.val, splits.test))
+    numbers = [bucket.task for bucket in buckets_of(splits.train)]
     return Feed(
         order=order,
-        train=_loader(_dataset(splits.train, config, seed=config.seed), order, config, device),
-        val=_loader(val, InOrder(len(val)), config, device),
-        test=_loader(test, InOrder(len(test)), config, device),
+        train=_loader(dataset_of(splits.train, config, seed=config.seed), order, config, device),
+        val=_loader(val, in_order(val, config), config, device),
+        test=_loader(test, in_order(test, config), config, device),
         tasks=config.data.tasks,
         slices=tuple(numbers.count(number) for number in range(len(config.data.tasks))),
     )
 
 
-def _dataset(volumes: tuple[Volume, ...], config: TrainConfig, *, seed: int | None = None) -> AnyDataset:
+def dataset_of(volumes: tuple[Volume, ...], config: TrainConfig, *, seed: int | None = None) -> AnyDataset:
     """Return the slices of volumes. With `seed`, those of training: each pick has a mask of its own."""
     cache = cache_folder(config.data.cache)
     if isinstance(config.data, CineData):
         return SeriesDataset(volumes, seed=seed, flips=config.data.flips, cache=cache)
     masks = (config.mask,) if config.train_mask is None or seed is None else config.train_mask.of(config.mask)
-    keep_full = config.loss.kind == "kspace_nmse"
-    return SliceDataset(volumes, partial(draw_one, masks), seed=seed, keep_full=keep_full, flips=config.data.flips, cache=cache)
+    draw_mask = partial(draw_one, masks)
+    keep_full, flips = config.loss.kind == "kspace_nmse", config.data.flips
+    if isinstance(config.data, ArrayData):
+        given = None if config.mask.kind in LEARNED_KINDS else draw_mask
+        fixed = len(masks) == 1 and config.mask.kind in FIXED_KINDS
+        return ArrayDataset(volumes, given, fixed=fixed, seed=seed, keep_full=keep_full, flips=flips, cache=cache)
+    return SliceDataset(volumes, draw_mask, seed=seed, keep_full=keep_full, flips=flips, cache=cache)
+
+
+def in_order(slices: AnyDataset, config: TrainConfig) -> Order:
+    """Return the order in which a split is evaluated."""
+    if isinstance(slices, ArrayDataset):
+        return VolumeByVolume(slices.volumes, batch=config.train.micro_batch or config.train.batch)
+    return InOrder(len(slices))
 
 
 def draw_one(masks: Sequence[MaskConfig], size: tuple[int, int], acquired: slice, rng: Generator) -> Mask:
@@ -91,11 +115,11 @@ def draw_one(masks: Sequence[MaskConfig], size: tuple[int, int], acquired: slice
     return draw(chosen, size, rng, acquired=acquired)
 
 
-def _loader(slices: AnyDataset, order: ShuffledBatches | InOrder, config: TrainConfig, device: torch.device) -> DataLoader[AnySample]:
+def _loader(slices: AnyDataset, order: Order, config: TrainConfig, device: torch.device) -> DataLoader[AnySample]:
     return DataLoader(
         slices,
         batch_sampler=order,
-        collate_fn=stack_series if isinstance(slices, SeriesDataset) else stack_samples,
+        collate_fn=_collate(slices),
         num_workers=config.train.num_workers,
         pin_memory=device.type == "cuda",
         # its own generator: otherwise every iteration would take a number from the one that dropout uses
@@ -103,7 +127,21 @@ def _loader(slices: AnyDataset, order: ShuffledBatches | InOrder, config: TrainC
     )
 
 
-def batches(loader: DataLoader[AnySample], device: torch.device) -> Iterator[AnySample]:
+def _collate(slices: AnyDataset) -> Callable[[Any], AnySample]:
+    """Return what makes a batch of what a data set gives."""
+    match slices:
+        case SeriesDataset():
+            return stack_series
+        case ArrayDataset():
+            return as_batch
+        case SliceDataset():
+            return stack_samples
+
+
+Batch = TypeVar("Batch", AnySample, Unlabelled)
+
+
+def batches(loader: DataLoader[Batch], device: torch.device) -> Iterator[Batch]:
     """Yield the samples on `device`; an error of a reading process is raised with its own one-line message."""
     try:
         for sample in loader:

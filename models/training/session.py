@@ -18,31 +18,37 @@ from models.training.context import Run
 from models.training.evaluate import Watch, evaluate
 from models.training.export import export_network
 from models.training.feed import Feed, open_feed, slices_of
-from models.training.fit import refuse_misfit
+from models.training.fit import refuse_misfit, refuse_missing, refuse_other_mask
+from models.training.frozen_images import keep_frozen_images
 from models.training.initial import read_initial, take_weights
 from models.training.loop import Trainer
 from models.training.pictures import Board, WholeVolumes
 from models.training.precision import Precision
 from models.training.predict import PREDICTIONS, Predictions
 from models.training.scores import Evaluation, why_degenerate
-from models.training.tasks import name_tasks
+from models.training.step import Stepper
+from models.training.tasks import epoch_slices, name_tasks
 
 
 def train_config(values: Mapping[str, Any], run: Run) -> dict[str, float]:
     """Do the task of a config. Returns test metrics, at the best validation epoch where it trains, and what was spent."""
     config = read_config(values)
     device = choose_device(config.train.device)
-    with reproducible(config, device):
+    with reproducible(config.seed, config.train.threads, device):
         feed = open_feed(config, device)
         try:
-            return _predict(config, run, feed, device) if config.task == "predict" else _train(config, run, feed, device)
+            if config.task == "predict":
+                return _predict(config, run, feed, device)
+            return train_and_test(Trainer(Stepper(config, epoch_slices(config, feed), device), run, feed, device))
         finally:
             feed.close()
 
 
-def _train(config: TrainConfig, run: Run, feed: Feed, device: torch.device) -> dict[str, float]:
-    trainer = Trainer(config, run, feed, device)
+def train_and_test(trainer: Trainer) -> dict[str, float]:
+    """Train, measure the best weights on the test split, and keep them. Returns the test metrics and what was spent."""
+    config, run, feed, device = trainer.config, trainer.run, trainer.feed, trainer.device
     trainer.start()
+    keep_frozen_images(trainer.stepper.kept, (feed.train, feed.val, feed.test), config, run, device)
     train, val, test = (len(slices_of(loader)) for loader in (feed.train, feed.val, feed.test))
     run.log(f"{train} train, {val} val, {test} test slices on {device} with {torch.get_num_threads()} CPU threads")
     trainer.fit()
@@ -65,8 +71,12 @@ def _predict(config: TrainConfig, run: Run, feed: Feed, device: torch.device) ->
     """Measure the checkpoint of train.init_from on the test split, and keep its images. The network is the one of its own config."""
     initial = read_initial(config.train.init_from, run)
     refuse_misfit(initial.config.network, config.data)
-    model = build_model(initial.config.network).to(device)
+    refuse_other_mask(initial.config.mask, config.mask)
+    refuse_missing(initial.config.network, slices_of(feed.test).volumes)
+    model = build_model(initial.config.network, initial.config.mask).to(device)
     take_weights(model, initial)
+    model.testing = True
+    keep_frozen_images(model, (feed.test,), config, run, device)
     run.log(f"{initial.path}: {initial.config.network}, weights of epoch {initial.epoch}, on {device}")
     with watching(config, run, feed, checkpoint=str(initial.path), epoch=initial.epoch) as watchers:
         found = evaluate(
@@ -130,16 +140,16 @@ def choose_device(name: str) -> torch.device:
 
 
 @contextmanager
-def reproducible(config: TrainConfig, device: torch.device) -> Iterator[None]:
+def reproducible(seed: int, wanted_threads: int | None, device: torch.device) -> Iterator[None]:
     """Seed torch, and choose algorithms that give equal bits for equal thread counts; all is as before afterwards.
 
     On CUDA some layers have no deterministic algorithm (reflection padding, backwards): equal there up to rounding.
     """
     threads, deterministic = torch.get_num_threads(), torch.are_deterministic_algorithms_enabled()
     with torch.random.fork_rng(devices=[torch.cuda.current_device()] if device.type == "cuda" else []):
-        torch.manual_seed(config.seed)
+        torch.manual_seed(seed)
         torch.use_deterministic_algorithms(device.type == "cpu")
-        torch.set_num_threads(config.train.threads or threads)
+        torch.set_num_threads(wanted_threads or threads)
         try:
             yield
         finally:

@@ -30,6 +30,7 @@ def collect(trainer: Trainer) -> dict[str, Any]:
         "progress": asdict(trainer.progress),
         "best": trainer.best,
         "rng": _generators(trainer.device),
+        "masks": trainer.masks.state_dict(),
         **trainer.stepper.state_dict(),
     }
 
@@ -46,6 +47,7 @@ def restore(trainer: Trainer) -> bool:
     _refuse_other_config(state["config"], trainer)
     trainer.progress = Progress(**state["progress"])
     trainer.best = state["best"]
+    trainer.masks.load_state_dict(state["masks"])
     trainer.stepper.load_state_dict(state)
     _set_generators(state["rng"], trainer.device)
     run.log(f"resumed in epoch {trainer.progress.epoch} after {trainer.progress.batches} batches, from {run.resume_from}")
