@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from argparse import ArgumentParser, RawDescriptionHelpFormatter
+from argparse import ArgumentParser, ArgumentTypeError, RawDescriptionHelpFormatter
 from collections.abc import Mapping
 
 
@@ -20,3 +20,17 @@ def kinds_parser(
         for name, (line, own) in kinds.items()
     }
     return parser, own_parsers
+
+
+def add_workers(parser: ArgumentParser, *, default: int) -> None:
+    """Let a kind take --workers."""
+    parser.add_argument(
+        "--workers", type=positive, default=default, metavar="N", help="files at a time, a process for each (default %(default)s)"
+    )
+
+
+def positive(text: str) -> int:
+    """Read a number of 1 or more."""
+    if not text.isdecimal() or int(text) < 1:
+        raise ArgumentTypeError(f"'{text}' is not a number of 1 or more")
+    return int(text)

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -10,6 +11,7 @@ from torch import Tensor, nn
 from data.kspace.coils import expand, reduce
 from data.kspace.fourier import fftc, ifftc
 from models.norm_unet import NormUnet
+from models.recompute import run
 
 Regulariser = Callable[[Tensor], Tensor]
 """Complex images (batch, y, x) → the same shape."""
@@ -38,6 +40,21 @@ def unrolled_step(kspace: Tensor, reference: Tensor, mask: Tensor, sens_maps: Te
     data_consistency = eta * torch.where(mask, kspace - reference, 0)
     refinement = fftc(expand(regulariser(reduce(ifftc(kspace), sens_maps)), sens_maps))
     return kspace - data_consistency - refinement
+
+
+def unroll(cascades: Iterable[nn.Module], kspace: Tensor, *given: Any, recompute: bool) -> Tensor:
+    """Take step after step, each on the device where its weights are. kspace: (batch, coil, y, x). Returns the same shape, on its device.
+
+    given: what every step gets besides, tensors and others.
+    """
+    home = kspace.device
+    for cascade in cascades:
+        device = next(cascade.parameters()).device
+        if device != kspace.device:
+            kspace = kspace.to(device)
+            given = tuple(each.to(device) if isinstance(each, Tensor) else each for each in given)
+        kspace = run(cascade, kspace, *given, recompute=recompute)
+    return kspace.to(home)
 
 
 def measured(mask: Tensor) -> Tensor:

@@ -27,7 +27,7 @@ class TrainConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
 
     task: str = "train"
     """train: train, then measure the best weights on the test volumes; train_and_predict: keep their images too; predict: only this,
-    with the network and weights of train.init_from."""
+    with the network and weights of train.init_from. Whether predict keeps images says train.keep_predictions."""
     model: ModelConfig | None = None
     """The network. Left out for predict, where the checkpoint says it."""
     data: DataDescription
@@ -36,6 +36,8 @@ class TrainConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
     """What is sampled of them."""
     train_mask: MaskRange | None = None
     """From what the masks of training are drawn, where they are not all as `mask` says."""
+    test_mask: MaskConfig | None = None
+    """What is sampled of the test volumes, where that is not as `mask` says."""
     loss: LossConfig = LossConfig()
     """What is made small."""
     weighting: WeightingConfig = WeightingConfig()
@@ -56,22 +58,40 @@ class TrainConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
             limit("train.init_from", self.train.init_from, bool(self.train.init_from), "a checkpoint for task: predict")
         elif self.model is None:
             raise ValueError("Object missing required field `model`")
+        kept = self.train.keep_predictions or self.task != "train_and_predict"
+        limit("train.keep_predictions", self.train.keep_predictions, kept, "true for task: train_and_predict; task: train keeps none")
 
     def _check_masks(self) -> None:
         layout = layout_of(self.data)
-        own = layout not in OWN_MASKS or (self.mask == MaskConfig() and self.train_mask is None)
-        limit("mask, train_mask", "set", own, f"left out for data.layout {layout}: what is sampled is part of these data")
+        own = layout not in OWN_MASKS or (self.mask == MaskConfig() and self.train_mask is None and self.test_mask is None)
+        limit("mask, train_mask, test_mask", "set", own, f"left out for data.layout {layout}: what is sampled is part of these data")
         learned = self.mask.kind in LEARNED_KINDS
         fits = not learned or self.model is None or isinstance(self.model, SpiritConfig)
         limit("mask.kind", self.mask.kind, fits, "another one for this model.kind; masks are learned with spirit")
+        limit("test_mask", "set", self.test_mask is None or not learned, "left out for a learned mask, which the test samples by as well")
         if self.train_mask is not None:
             limit("train_mask", "set", not learned, "left out for a learned mask, which has one budget")
             self.train_mask.of(self.mask)
 
     @property
+    def training_masks(self) -> tuple[MaskConfig, ...]:
+        """What is sampled in training: each slice as one of these says."""
+        return (self.mask,) if self.train_mask is None else self.train_mask.of(self.mask)
+
+    @property
     def asked_mask(self) -> MaskConfig | None:
-        """What validation and test are to sample; None where that is part of the data."""
+        """What validation is to sample; None where that is part of the data."""
         return None if layout_of(self.data) in OWN_MASKS else self.mask
+
+    @property
+    def asked_test_mask(self) -> MaskConfig | None:
+        """What the test is to sample; None where that is part of the data."""
+        return None if layout_of(self.data) in OWN_MASKS else self.test_mask or self.mask
+
+    @property
+    def keeps_predictions(self) -> bool:
+        """Whether the images of the test volumes are written to a file."""
+        return self.task != "train" and self.train.keep_predictions
 
     @property
     def network(self) -> ModelConfig:

@@ -17,6 +17,8 @@ K1, K2 = 0.01, 0.03
 class Quality(NamedTuple):
     """The metrics of one volume, or of one slice of it; the data range is that of the volume in both."""
 
+    mse: float
+    """Mean of (x - x0)^2 over the pixels, in the squared unit of the images; 0 is perfect."""
     nmse: float
     """|x - x0|^2 / |x0|^2; 0 is perfect. NaN where there is nothing but zeros in the truth."""
     nrmse: float
@@ -35,11 +37,12 @@ def volume_quality(image: Tensor, target: Tensor, data_range: Tensor | None = No
     image, target = image.double(), target.double()
     peak = target.max() if data_range is None else data_range.double()
     error = (image - target).square()
-    nmse = float(error.sum() / target.square().sum())
+    mse, nmse = error.mean(), float(error.sum() / target.square().sum())
     return Quality(
+        mse=float(mse),
         nmse=nmse,
         nrmse=nmse**0.5,
-        psnr=float(10 * torch.log10(peak.square() / error.mean())),
+        psnr=float(10 * torch.log10(peak.square() / mse)),
         ssim=float(ssim(image, target, peak.expand(len(target))).mean()),
     )
 

@@ -135,6 +135,10 @@ class LoopConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
     """Slices computed at once; gradients of a batch are accumulated over its micro-batches. None: the whole batch."""
     num_workers: int = 2
     """Processes that read slices; 0: the training process reads itself."""
+    processes: int | None = None
+    """Processes that train together, each on a GPU of its own or, without any, on the CPU. None: one a visible GPU, at most `batch`."""
+    split: bool = False
+    """Place the second half of a VarNet's cascades on a second GPU; every process then needs two."""
     threads: int | None = None
     """CPU threads of tensor operations; equal numbers give equal bits. None: as the surroundings have set it."""
     device: str = "auto"
@@ -159,6 +163,8 @@ class LoopConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
     """Names of test volumes of which every slice is shown at the end, with its number as the step."""
     export: bool = False
     """Also write the best network as best.pt2 (torch.export), checked against the original on a test slice."""
+    keep_predictions: bool = True
+    """Of predict: write the images of the test volumes to predictions.h5; false: measure them only."""
 
     def __post_init__(self) -> None:
         limit("train.epochs", self.epochs, self.epochs >= 1, "1 or more")
@@ -174,6 +180,10 @@ class LoopConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
     def _check_means(self) -> None:
         limit("train.micro_batch", self.micro_batch, self.micro_batch is None or self.micro_batch >= 1, "1 or more slices, or null")
         limit("train.num_workers", self.num_workers, 0 <= self.num_workers <= 256, "between 0 and 256")
+        if self.processes is not None:
+            limit("train.processes", self.processes, self.processes >= 1, "1 or more, or null")
+            wanted = f"at most train.batch ({self.batch}), so that each gets a slice"
+            limit("train.processes", self.processes, self.processes <= self.batch, wanted)
         limit("train.threads", self.threads, self.threads is None or 1 <= self.threads <= 1024, "between 1 and 1024, or null")
         choice("train.device", self.device, DEVICES)
         limit("train.checkpoint_min", self.checkpoint_min, self.checkpoint_min > 0, "above 0 minutes")

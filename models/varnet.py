@@ -10,9 +10,8 @@ from data.kspace.coils import reduce, rss
 from data.kspace.crop import center_crop
 from data.kspace.fourier import ifftc
 from data.volumes.loading import Sample
-from models.cascade import Cascade, measured
+from models.cascade import Cascade, measured, unroll
 from models.network import Network
-from models.recompute import run
 from models.reconstruction import Reconstruction
 from models.sensitivity import SensitivityNet
 from models.unet import normalise_instance
@@ -31,9 +30,7 @@ class EndToEndVarNet(Network):
     def forward(self, sample: Sample) -> Reconstruction:
         """Reconstruct a batch. sample.kspace: (batch, coil, y, x) complex. Returns images (batch, size y, size x)."""
         sens_maps = self.sensitivity(sample.kspace, sample.mask, recompute=self.recompute)
-        kspace = sample.kspace
-        for cascade in self.cascades:
-            kspace = run(cascade, kspace, sample.kspace, measured(sample.mask), sens_maps, recompute=self.recompute)
+        kspace = unroll(self.cascades, sample.kspace, sample.kspace, measured(sample.mask), sens_maps, recompute=self.recompute)
         # the norm is the root of the sum of squares, with a gradient where all coils are zero
         image = torch.linalg.vector_norm(ifftc(kspace), dim=1)
         return Reconstruction(image=center_crop(image, sample.size), scale=unit_of(sample), kspace=kspace)
@@ -48,9 +45,8 @@ class UnrolledVarNet(Network):
 
     def forward(self, sample: Sample) -> Reconstruction:
         """Reconstruct a batch. sample.kspace, sample.sens_maps: (batch, coil, y, x) complex. Returns images (batch, size y, size x)."""
-        sens_maps, kspace = given_maps(sample), sample.kspace
-        for cascade in self.cascades:
-            kspace = run(cascade, kspace, sample.kspace, measured(sample.mask), sens_maps, recompute=self.recompute)
+        sens_maps = given_maps(sample)
+        kspace = unroll(self.cascades, sample.kspace, sample.kspace, measured(sample.mask), sens_maps, recompute=self.recompute)
         return combined(kspace, sens_maps, sample)
 
 

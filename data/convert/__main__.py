@@ -6,7 +6,6 @@ import argparse
 import sys
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from concurrent.futures.process import BrokenProcessPool
 from functools import partial
 from importlib import import_module
 from typing import Any
@@ -17,6 +16,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from data.convert.command import KINDS, Kind, build_parser, options_of
 from data.convert.jobs import Outcome, find_jobs, run_jobs
 from data.errors import BadInput
+from data.processes import ProcessEnded
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -27,8 +27,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     except BadInput as error:
         print(f"data.convert: {error}", file=sys.stderr)
         return 2
-    except BrokenProcessPool:
-        print("data.convert: a process was ended from outside, perhaps for memory. Call again with fewer --workers.", file=sys.stderr)
+    except ProcessEnded as error:
+        print(f"data.convert: {error}", file=sys.stderr)
         return 1
     except OSError as error:
         place = error.filename or arguments.out or "writing"

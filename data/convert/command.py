@@ -9,7 +9,7 @@ from dataclasses import MISSING, dataclass, fields
 from pathlib import Path
 from typing import Any
 
-from data.command_line import kinds_parser
+from data.command_line import add_workers, kinds_parser, positive
 from data.convert.options import ArrayOptions, CineOptions, EspiritOptions, GrappaOptions, NiftiOptions, RawOptions
 
 EXAMPLES = """examples:
@@ -72,8 +72,7 @@ def _add_running(parser: argparse.ArgumentParser, kind: Kind) -> None:
     if kind.joins:
         parser.set_defaults(workers=1, skip_bad=False)
         return
-    cores = len(os.sched_getaffinity(0))
-    parser.add_argument("--workers", type=_positive, default=cores, metavar="N", help="files at a time (default %(default)s, the cores)")
+    add_workers(parser, default=len(os.sched_getaffinity(0)))
     parser.add_argument("--skip-bad", action="store_true", help="leave out files that cannot be converted, with a warning")
 
 
@@ -116,7 +115,7 @@ def _add_cine(parser: argparse.ArgumentParser) -> None:
 
 def _number(parser: argparse.ArgumentParser, options: type, name: str, text: str) -> None:
     default = _default(options, name)
-    kind = _positive if isinstance(default, int) and name != "seed" else type(default)
+    kind = positive if isinstance(default, int) and name != "seed" else type(default)
     parser.add_argument(f"--{name}", type=kind, default=default, metavar="N", help=f"{text} (default %(default)s)")
 
 
@@ -124,12 +123,6 @@ def _default(options: type, name: str) -> Any:
     (default,) = (field.default for field in fields(options) if field.name == name)
     assert default is not MISSING
     return default
-
-
-def _positive(text: str) -> int:
-    if not text.isdecimal() or int(text) < 1:
-        raise argparse.ArgumentTypeError(f"'{text}' is not a number of 1 or more")
-    return int(text)
 
 
 def _slices(text: str) -> tuple[int, int]:

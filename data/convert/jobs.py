@@ -1,15 +1,14 @@
-"""Many files at once: one process a file, the first bad one ends it all, unless it was asked to be skipped."""
+"""The files that a conversion makes of its sources: the first bad one ends it all, unless it was asked to be skipped."""
 
 from __future__ import annotations
 
-import multiprocessing
-import os
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 from data.errors import BadInput
+from data.processes import as_they_end
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -73,31 +72,10 @@ def run_jobs(jobs: Sequence[Job], work: Work, *, workers: int, skip_bad: bool = 
 
     Raises the first BadInput after what was begun has ended; with `skip_bad` the file is left out, and its outcome says why.
     """
-    if workers == 1:
-        yield from (_attempt(work, job, skip_bad=skip_bad) for job in jobs)
-        return
-    # not forked: libraries with threads of their own may hang in a forked child
-    with ProcessPoolExecutor(workers, mp_context=multiprocessing.get_context("spawn"), initializer=_use_one_thread) as pool:
-        running = {pool.submit(_attempt, work, job, skip_bad=skip_bad) for job in jobs}
-        try:
-            yield from _as_they_end(running)
-        finally:
-            pool.shutdown(cancel_futures=True)
+    return as_they_end(partial(_attempt, work=work, skip_bad=skip_bad), jobs, workers=workers)
 
 
-def _use_one_thread() -> None:
-    """Let the processes share the cores, one each; read by numpy and torch when they are imported, which is later."""
-    os.environ.setdefault("OMP_NUM_THREADS", "1")
-
-
-def _as_they_end(running: set[Future[Outcome]]) -> Iterator[Outcome]:
-    while running:
-        over, running = wait(running, return_when=FIRST_COMPLETED)
-        for future in over:
-            yield future.result()
-
-
-def _attempt(work: Work, job: Job, *, skip_bad: bool) -> Outcome:
+def _attempt(job: Job, *, work: Work, skip_bad: bool) -> Outcome:
     try:
         return Outcome(job=job, kept=work(job))
     except BadInput as error:

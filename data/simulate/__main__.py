@@ -10,17 +10,21 @@ from importlib import import_module
 from pathlib import Path
 
 from data.errors import BadInput
+from data.processes import ProcessEnded
 from data.simulate.command import KINDS, build_parser, counts_of, spec_of
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run the command; 0 done, 1 the disk refused, 2 wrong input."""
+    """Run the command; 0 done, 1 the disk refused or a process was killed, 2 wrong input."""
     arguments = build_parser().parse_args(argv)
     try:
         made, kept = _simulate(arguments)
     except BadInput as error:
         print(f"data.simulate: {error}", file=sys.stderr)
         return 2
+    except ProcessEnded as error:
+        print(f"data.simulate: {error}", file=sys.stderr)
+        return 1
     except OSError as error:
         place = error.filename or arguments.out
         print(f"data.simulate: {place}: {error.strerror or error}. Choose another --out, or make room.", file=sys.stderr)
@@ -35,7 +39,8 @@ def _simulate(arguments: argparse.Namespace) -> tuple[int, int]:
     kind = KINDS[arguments.kind]
     planned = getattr(import_module(kind.module), kind.function)(arguments.out, counts, spec)
     kept = 0
-    for done, file in enumerate(import_module("data.simulate.files").write_files(planned), start=1):
+    written = import_module("data.simulate.files").write_files(planned, workers=arguments.workers)
+    for done, file in enumerate(written, start=1):
         kept += file.kept
         _show_progress(done, len(planned.files), file.path)
     return len(planned.files) - kept, kept

@@ -8,7 +8,7 @@ from dataclasses import MISSING, dataclass, fields
 from pathlib import Path
 from typing import Any
 
-from data.command_line import kinds_parser
+from data.command_line import add_workers, kinds_parser
 from data.errors import BadInput
 from data.simulate.options import (
     DATASETS,
@@ -27,7 +27,7 @@ from data.simulate.options import (
 EXAMPLES = """examples:
   python -m data.simulate brain --out datasets/quickstart --train 6 --val 2 --test 2
   python -m data.simulate brain --out datasets/odd --size 97x81 --coils 8 --seed 7
-  python -m data.simulate knee --out datasets/knee --train 16,4 --val 2 --test 2
+  python -m data.simulate knee --out datasets/knee --train 16,4 --val 2 --test 2 --workers 4
   python -m data.simulate sites --out datasets/sites --sites B F I --train 8 --slices 12
   python -m data.simulate cine --out datasets/cine --train 200 --val 20 --test 20 --size 128x128 --frames 20
   python -m data.simulate paired --out datasets/paired --train 12 --size 128x128
@@ -177,6 +177,7 @@ def build_parser() -> argparse.ArgumentParser:
     for name, kind in KINDS.items():
         one = parsers[name]
         one.add_argument("--out", type=Path, required=True, metavar="DIR", help="folder of the data set")
+        add_workers(one, default=1)  # a process takes longer to start than a small file to be made
         _add_counts(one, kind)
         for field in fields(kind.spec):
             _add_option(one, field.name, _default(kind.spec, field.name))

@@ -43,27 +43,23 @@ def digit_files(out: Path, counts: Mapping[str, int], spec: DigitSpec) -> Planne
             path=out / split / f"digits_{split}_{number:04d}.h5",
             data=described,
             place={"split": split, "number": number},
-            fill=partial(_fill, spec=spec, digits=digits, split=split, number=number),
+            fill=partial(_fill, spec=spec, split=split, number=number, taken=digits.get((split, number))),
         )
         for split, number in places
     )
     return PlannedData(folders=tuple(out / split for split in SPLITS), files=tuple(files))
 
 
-def _digits(spec: DigitSpec, taken: Mapping[str, Digits], split: str, number: int) -> Digits:
-    """Return the digits of one file. taken: split → all of its digits; empty where they are drawn."""
-    if split not in taken:
-        return draw_digits(spec, split=split, number=number)
-    part = slice(number * spec.slices, (number + 1) * spec.slices)
-    images, labels = taken[split]
-    return images[part], labels[part]
+def _digits(spec: DigitSpec, taken: Mapping[tuple[str, int], Digits], split: str, number: int) -> Digits:
+    """Return the digits of one file. taken: (split, number) → its digits; empty where they are drawn."""
+    return taken[split, number] if taken else draw_digits(spec, split=split, number=number)
 
 
-def _fill(file: h5py.File, *, spec: DigitSpec, digits: Mapping[str, Digits], split: str, number: int) -> None:
+def _fill(file: h5py.File, *, spec: DigitSpec, split: str, number: int, taken: Digits | None) -> None:
     """Write kspace and reconstruction_esc (slice, y, x), without noise, and beside them which digits they are."""
-    images, labels = _digits(spec, digits, split, number)
+    images, labels = taken if taken else draw_digits(spec, split=split, number=number)
     target, kspace = digit_kspace(images)
-    origin = "mnist" if digits else f"simulated-{spec.seed}"
+    origin = "mnist" if taken else f"simulated-{spec.seed}"
     names = {"acquisition": "digits", "patient_id": f"{origin}-digits-{split}-{number:04d}"}
     fill(file, kspace=kspace, target=target, target_key="reconstruction_esc", **names)
     file["labels"] = labels
@@ -98,16 +94,17 @@ def _described(source: Path) -> str:
     return ", ".join(fingerprint(path) for name in ("train", "t10k") for path in _pair(source, name))
 
 
-def _taken(source: Path, counts: Mapping[str, int], slices: int) -> dict[str, Digits]:
-    """Return the digits of each split: those for val follow those for train in MNIST's training files."""
-    taken = {}
+def _taken(source: Path, counts: Mapping[str, int], slices: int) -> dict[tuple[str, int], Digits]:
+    """Return (split, number) → digits of each file: those for val follow those for train in MNIST's training files."""
+    taken: dict[tuple[str, int], Digits] = {}
     for split, first in (("train", 0), ("val", counts["train"] * slices), ("test", 0)):
         images, labels = read_mnist(source, IDX_NAMES[split])
         last = first + counts[split] * slices
         if last > len(images):
             path = _pair(source, IDX_NAMES[split])[0]
             raise BadInput(f"{path}: {last} digits were asked up to {split}, the file has {len(images)}. Lower --{split} or --slices.")
-        taken[split] = (images[first:last], labels[first:last])
+        parts = (slice(start, start + slices) for start in range(first, last, slices))
+        taken |= {(split, number): (images[part], labels[part]) for number, part in enumerate(parts)}
     return taken
 
 

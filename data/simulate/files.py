@@ -13,6 +13,7 @@ import numpy as np
 
 from data.convert import array_files
 from data.errors import BadInput
+from data.processes import as_they_end
 from data.simulate.arrays import PlannedArrays, keep_or_write_arrays
 from data.whole_files import write_bytes, written_whole
 
@@ -32,7 +33,7 @@ class PlannedFile:
     place: Mapping[str, object]
     """Which of the files it is: split, number."""
     fill: Callable[[h5py.File], None]
-    """Makes the content: the same one at each call."""
+    """Makes the content: the same one at each call. It can be pickled, as other processes call it."""
 
     @property
     def identity(self) -> dict[str, object]:
@@ -68,15 +69,24 @@ class Written:
     """True: it was complete already."""
 
 
-def write_files(planned: PlannedData) -> Iterator[Written]:
-    """Write a data set, and yield each file when it is there.
+def write_files(planned: PlannedData, *, workers: int = 1) -> Iterator[Written]:
+    """Write a data set, `workers` files at a time, and yield each file when it is there.
 
     Safe to break off and to call again, also twice at once. Raises BadInput before anything is written when the folders
     hold other data: made with other options, or files that were not asked for.
     """
     _refuse_other_data(planned)
-    for file in planned.files:
-        yield Written(path=file.path, kept=_keep_or_write_any(file))
+    yield from as_they_end(_written, planned.files, workers=_useful_workers(planned, workers))
+
+
+def _useful_workers(planned: PlannedData, asked: int) -> int:
+    """Return how many processes write: one where the splits are arrays, which share what they are made from."""
+    alone = any(isinstance(file, PlannedArrays) for file in planned.files)
+    return 1 if alone else max(1, min(asked, len(planned.files)))
+
+
+def _written(file: PlannedFile | PlannedBytes | PlannedArrays) -> Written:
+    return Written(path=file.path, kept=_keep_or_write_any(file))
 
 
 def _keep_or_write_any(file: PlannedFile | PlannedBytes | PlannedArrays) -> bool:

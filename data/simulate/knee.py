@@ -22,6 +22,7 @@ from data.simulate.leg import draw_knee
 from data.simulate.options import SPLITS, KneeSpec
 from data.simulate.phantom import Blob, axis_grid, paint_slice
 from data.simulate.scan import draw_noise, draw_phase, draw_positions, draw_texture
+from data.volumes.knee import MAPS_KEY, MAXIMUM_KEY, combined
 
 SUPPRESSED = "_fs"
 """Ending of the names of datasets whose fat is suppressed."""
@@ -51,11 +52,15 @@ def _fill(file: h5py.File, *, spec: KneeSpec, dataset: str, name: str) -> None:
     """Write kspace and esp_maps, both (slice, coil, y, x), slice by slice: a full-sized volume would fill the memory."""
     rng = rng_of_name(name)
     shape = (spec.slices, spec.coils, *spec.matrix)
-    for key in ("kspace", "esp_maps"):
+    for key in ("kspace", MAPS_KEY):
         file.create_dataset(key, shape, dtype=np.complex64, chunks=(1, *shape[1:]))
     scan = _draw_scan(spec, contrast_of(dataset), rng)
+    largest = 0.0
     for index, z in enumerate(scan.positions):
-        file["kspace"][index], file["esp_maps"][index] = _measure(spec, scan, z, rng)
+        kspace, maps = _measure(spec, scan, z, rng)
+        file["kspace"][index], file[MAPS_KEY][index] = kspace, maps
+        largest = max(largest, float(combined(kspace, maps).abs().max()))
+    file[MAPS_KEY].attrs[MAXIMUM_KEY] = largest
     file.attrs["acquisition"] = contrast_of(dataset)
     file.attrs["patient_id"] = name.replace("knee", "simulated").replace(" ", "-")
 

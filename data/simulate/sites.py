@@ -111,7 +111,7 @@ def site_files(out: Path, counts: Mapping[str, Mapping[str, int]], spec: SiteSpe
             path=out / site / contrast / split / f"{site}_{contrast}_{split}_{number:04d}.h5",
             data=spec.describe(site=site),
             place={"contrast": contrast, "split": split, "number": number},
-            fill=partial(_fill, spec=spec, site=SITES[site], contrast=contrast, head=f"sites {spec.seed} {site} {split} {number}"),
+            fill=partial(_fill, spec=spec, name=site, contrast=contrast, head=f"sites {spec.seed} {site} {split} {number}"),
         )
         for site, contrast, split, number in places
     )
@@ -119,7 +119,8 @@ def site_files(out: Path, counts: Mapping[str, Mapping[str, int]], spec: SiteSpe
     return PlannedData(folders=tuple(folders), files=tuple(files))
 
 
-def _fill(file: h5py.File, *, spec: SiteSpec, site: Site, contrast: str, head: str) -> None:
+def _fill(file: h5py.File, *, spec: SiteSpec, name: str, contrast: str, head: str) -> None:
+    site = SITES[name]
     size = matrix(spec, site)
     images = draw_images(spec, site, contrast, rng_of_name(head))
     rng = rng_of_name(f"{head} {contrast}")

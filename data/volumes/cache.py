@@ -48,6 +48,11 @@ def cached(path: Path, folder: Path) -> Path:
         return path
 
 
+def note_about(path: Path, folder: Path, subject: str) -> Path:
+    """Return where in `folder` a note about `path` has its place. A file of other size or date has another place."""
+    return folder / f"{_name(path)}.{subject}"
+
+
 def _name(path: Path) -> str:
     status = path.stat()
     source = f"{path.resolve()} {status.st_size} {status.st_mtime_ns}"

@@ -17,7 +17,9 @@ class StoredData(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
     root: str
     """The folder that holds all of it; a relative one starts at the folder of launch."""
     skip_bad: bool = False
-    """Leave out a file that cannot be opened, or whose keys or shapes are wrong, with one warning; otherwise it ends the run."""
+    """Leave out, with one warning, a file that cannot be opened, whose keys or shapes are wrong, or that is damaged or holds NaN anywhere.
+
+    For this, all pixels are read when a run starts. Otherwise such a file ends the run, a bad slice when training comes to it."""
     flips: bool = False
     """Mirror each slice of training along y, along x, both or neither, at random; k-space, maps and images alike."""
     cache: str = ""

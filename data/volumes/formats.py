@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import h5py
@@ -24,6 +26,17 @@ def open_file(path: Path) -> h5py.File:
         return h5py.File(path, "r", locking=False)
     except OSError as error:
         raise BadInput(f"{path}: cannot be read as HDF5 ({error}). Copy it again from its source.") from error
+
+
+@contextmanager
+def damage_told(path: Path, part: str = "a part of it") -> Iterator[None]:
+    """Raise BadInput where HDF5 finds `part` of a file damaged. Errors of the disk or the network, which may pass, stay what they are."""
+    try:
+        yield
+    except OSError as error:
+        if error.errno is not None:
+            raise
+        raise BadInput(f"{path}: {part} cannot be read ({error}). Copy the file again from its source.") from error
 
 
 def member(file: h5py.File, key: str) -> h5py.Dataset | h5py.Group:

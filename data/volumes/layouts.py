@@ -7,22 +7,33 @@ from functools import partial
 from pathlib import Path
 
 from data.volumes.arrays import read_arrays, refuse_differing
+from data.volumes.cache import cache_folder
 from data.volumes.cine import read_series
+from data.volumes.content import read_whole
 from data.volumes.description import ArrayData, CineData, DataDescription, FastmriData, KneeData, PairedData, SiteData
 from data.volumes.fastmri import read_volume
+from data.volumes.formats import damage_told
 from data.volumes.knee import read_knee
 from data.volumes.paired import read_paired
 from data.volumes.scarcity import halve
-from data.volumes.splits import Splits, disjoint, read_folder
+from data.volumes.splits import Splits, disjoint, read_folder, without_bad
 from data.volumes.volume import Volume
 
 
 def open_splits(description: DataDescription) -> Splits:
-    """Read what the volumes of all splits hold, without pixels. Raises BadInput for what is missing, wrong or in two splits."""
-    train, val, test = (tuple(_read_split(description, split)) for split in ("train", "val", "test"))
+    """Read what the volumes of all splits hold, without pixels. Raises BadInput for what is missing, wrong or in two splits.
+
+    With data.skip_bad, all pixels are read as well, and what is wrong is left out with a warning.
+    """
+    train, val, test = (usable(description, tuple(_read_split(description, split))) for split in ("train", "val", "test"))
     if isinstance(description, ArrayData):
         refuse_differing((*train, *val, *test))
     return disjoint(Splits(train=train, val=val, test=test))
+
+
+def usable(data: DataDescription, volumes: tuple[Volume, ...]) -> tuple[Volume, ...]:
+    """Return the volumes that are left, where data.skip_bad asks to look at all of their pixels."""
+    return without_bad(volumes, partial(read_whole, cache=cache_folder(data.cache))) if data.skip_bad else volumes
 
 
 def _read_split(data: DataDescription, split: str) -> Iterator[Volume]:
@@ -40,7 +51,10 @@ def _read_split(data: DataDescription, split: str) -> Iterator[Volume]:
         case PairedData():
             yield from read_folder(root / split / "kspace", read_paired, skip_bad=data.skip_bad)
         case CineData():
-            yield from read_series(root / f"{split}.h5", data_range=data.data_range)
+            path = root / f"{split}.h5"
+            with damage_told(path):
+                series = read_series(path, data_range=data.data_range)
+            yield from series
         case ArrayData():
             yield from read_arrays(root, split)
 

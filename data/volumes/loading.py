@@ -108,12 +108,12 @@ class SliceDataset(Dataset[Sample]):
         number, index = self._slices[pick.item]
         volume = self.volumes[number]
         pixels = READ_PIXELS[volume.layout](self.reader, volume, index)
-        _refuse_nan(pixels, volume, index)
+        refuse_nan(pixels, volume, index)
         axes = draw_flips(rng_of_pick(self._seed, pick, FLIPS)) if self._flips and self._seed is not None else ()
         pixels = flip_pixels(pixels, axes)
         kept, sampled_fraction = self._mask(pick, volume, mirrored=-1 in axes)
         full = torch.from_numpy(pixels.kspace.copy()) if self._keep_full and volume.mask is None else None
-        np.multiply(pixels.kspace, kept, out=pixels.kspace)  # in place: at full size each copy costs as much as reading the slice
+        clear_rest(pixels.kspace, kept)
         return Sample(
             kspace=torch.from_numpy(pixels.kspace),
             mask=torch.from_numpy(kept),
@@ -142,7 +142,8 @@ class SliceDataset(Dataset[Sample]):
         return mask.kept, mask.sampled_fraction
 
 
-def _refuse_nan(pixels: Pixels, volume: Volume, index: int) -> None:
+def refuse_nan(pixels: Pixels, volume: Volume, index: int) -> None:
+    """Raise BadInput where slice `index` holds NaN or Inf."""
     wrong = [name for name, values in pixels._asdict().items() if values is not None and not is_finite(values)]
     if wrong:
         where = f"slice {volume.first + index} holds NaN or Inf ({', '.join(wrong)})"
@@ -153,6 +154,12 @@ def is_finite(values: NDArray[np.generic]) -> bool:
     """Say whether an array holds neither NaN nor Inf. A finite sum proves it in less than half the time."""
     with np.errstate(over="ignore", invalid="ignore"):
         return bool(np.isfinite(values.sum()) or np.isfinite(values).all())
+
+
+def clear_rest(kspace: NDArray[np.complex64], kept: NDArray[np.bool_]) -> None:
+    """Set k-space (coil, y, x) to zero where a mask (y or 1, x) is False, in place: at full size each copy costs as much as reading."""
+    # as real numbers, by torch: less than half the time of numpy's product of complex numbers with truths
+    torch.from_numpy(kspace.view(np.float32)).mul_(torch.from_numpy(kept.repeat(2, axis=-1).astype(np.float32)))
 
 
 def _tensor(values: NDArray[np.generic] | None) -> Tensor | None:

@@ -4,16 +4,20 @@ from __future__ import annotations
 
 import os
 from collections import OrderedDict
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import h5py
 import numpy as np
 from numpy.typing import NDArray
 
 from data.volumes.cache import cached
-from data.volumes.formats import member, open_file
+from data.volumes.formats import damage_told, member, open_file
 
 MOST_OPEN = 16
+NewArray = Callable[[tuple[int, ...], np.dtype[Any]], NDArray[Any]]
+"""Shape and type → an array that is not set."""
 
 
 class SliceReader:
@@ -21,17 +25,22 @@ class SliceReader:
 
     HDF5 handles must not be used on both sides of a fork: a process that finds handles of another one
     opens its own. Pickling (spawned DataLoader workers) leaves the handles behind. `cache`: a folder on the node's own disk, to which
-    each file is copied before it is opened.
+    each file is copied before it is opened. `new_array` makes the arrays that are read into.
     """
 
     def __init__(self, cache: Path | None = None) -> None:
         self._cache = cache
         self._files: OrderedDict[Path, h5py.File] = OrderedDict()
         self._owner = os.getpid()
+        self.new_array: NewArray = np.empty
 
     def read(self, path: Path, key: str, index: int) -> NDArray[np.generic]:
-        """Return slice `index` of dataset `key`, an array of its own memory."""
-        return member(self._open(path), key)[index]
+        """Return slice `index` of dataset `key`, an array of its own memory. Raises BadInput where the file is damaged there."""
+        found = member(self._open(path), key)
+        values = self.new_array(found.shape[1:], found.dtype)
+        with damage_told(path, f"key '{key}': slice {index}"):
+            found.read_direct(values, np.s_[index])
+        return values
 
     def close(self) -> None:
         """Close all handles of this process; the next read opens again."""
@@ -56,4 +65,4 @@ class SliceReader:
         return self._files[path]
 
     def __getstate__(self) -> dict[str, object]:
-        return {"_cache": self._cache, "_files": OrderedDict(), "_owner": -1}
+        return {"_cache": self._cache, "_files": OrderedDict(), "_owner": -1, "new_array": np.empty}

@@ -27,6 +27,17 @@ FLIPS = 1
 """Tells the numbers that decide about mirroring from those of the masks."""
 
 
+class Share(NamedTuple):
+    """Which slices of each batch a process loads, where several train together: every `ranks`-th from its `rank`-th on."""
+
+    rank: int = 0
+    ranks: int = 1
+
+    def of(self, batch: list[Pick]) -> list[Pick]:
+        """Return our part of a batch; it may hold nothing."""
+        return batch[self.rank :: self.ranks]
+
+
 def rng_of_pick(seed: int, pick: Pick, *use: int) -> Generator:
     """Return a generator that depends on seed, epoch, slice and use alone."""
     return np.random.default_rng((seed, pick.epoch, pick.item, pick.repeat, *use))
@@ -88,14 +99,18 @@ class ShuffledBatches(Sampler[list[Pick]]):
 
     Each batch of `batch` slices, all of one bucket, is cut into micro-batches of at most `micro_batch`; none reaches over the end of
     a batch. The last batch of a bucket holds what is left. `set_position` starts a later iteration at any batch of any epoch.
+    With a `share`, only this part of each batch is visited.
     """
 
-    def __init__(self, buckets: Sequence[Bucket], *, batch: int, micro_batch: int, seed: int, sampling: str = "none") -> None:
+    def __init__(
+        self, buckets: Sequence[Bucket], *, batch: int, micro_batch: int, seed: int, sampling: str = "none", share: Share = Share()
+    ) -> None:
         self._buckets = tuple(buckets)
         self._batch = batch
         self._micro_batch = micro_batch
         self._seed = seed
         self._sampling = sampling
+        self._share = share
         self._epoch = 1
         self._first = 0
         self._planned: tuple[int, list[list[Pick]]] | None = None
@@ -112,10 +127,19 @@ class ShuffledBatches(Sampler[list[Pick]]):
         """Return how many slices batch `position` of that epoch holds."""
         return len(self._plan()[position])
 
+    def share_size(self, position: int) -> int:
+        """Return how many of them are ours."""
+        return len(self._share.of(self._plan()[position]))
+
+    def task(self, position: int) -> int:
+        """Return the number of the task that they belong to."""
+        return self._buckets[self._plan()[position][0].item].task
+
     def __iter__(self) -> Iterator[list[Pick]]:
         for batch in self._plan()[self._first :]:
-            for start in range(0, len(batch), self._micro_batch):
-                yield batch[start : start + self._micro_batch]
+            own = self._share.of(batch)
+            for start in range(0, len(own), self._micro_batch):
+                yield own[start : start + self._micro_batch]
 
     def _plan(self) -> list[list[Pick]]:
         """Return the batches of the epoch that was set last, planned once."""

@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 from itertools import combinations
 from pathlib import Path
 from typing import TypeVar
 
 from data.errors import BadInput
 from data.volumes.fastmri import read_volume
+from data.volumes.formats import damage_told
 from data.volumes.volume import Volume
 
 _log = logging.getLogger(__name__)
+Source = TypeVar("Source")
 Scan = TypeVar("Scan")
 
 
@@ -45,10 +48,21 @@ def read_scans(
     choose: Callable[[Sequence[Path]], Sequence[Path]] = tuple,
 ) -> tuple[Scan, ...]:
     """Do what `read_folder` does, for whatever `read` makes of a file."""
-    volumes = (_read_or_warn(path, read) if skip_bad else read(path) for path in choose(list_files(folder)))
-    good = tuple(volume for volume in volumes if volume is not None)
+    paths = choose(list_files(folder))
+    named = partial(_read_named, read=read)
+    good = tuple(_readable(paths, named) if skip_bad else map(named, paths))
     if not good:
-        raise BadInput(f"{folder}: none of its files can be used; data.skip_bad has left out all of them. Make them again.")
+        raise _none_left(folder)
+    return good
+
+
+def without_bad(volumes: Sequence[Volume], read_whole: Callable[[Volume], Volume]) -> tuple[Volume, ...]:
+    """Leave out the volumes for which `read_whole` raises BadInput, with a warning each. Raises it where a dataset or site keeps none."""
+    good = tuple(_readable(volumes, read_whole))
+    kept = {volume.group for volume in good}
+    for volume in volumes:
+        if volume.group not in kept:
+            raise _none_left(volume.path if volume.layout == "cine" else volume.path.parent)
     return good
 
 
@@ -64,12 +78,21 @@ def list_files(folder: Path) -> list[Path]:
     return paths
 
 
-def _read_or_warn(path: Path, read: Callable[[Path], Scan]) -> Scan | None:
-    try:
+def _read_named(path: Path, read: Callable[[Path], Scan]) -> Scan:
+    with damage_told(path):
         return read(path)
-    except BadInput as error:
-        _log.warning("%s It is left out (data.skip_bad).", error)
-        return None
+
+
+def _readable(sources: Iterable[Source], read: Callable[[Source], Scan]) -> Iterator[Scan]:
+    for source in sources:
+        try:
+            yield read(source)
+        except BadInput as error:
+            _log.warning("%s It is left out (data.skip_bad).", error)
+
+
+def _none_left(place: Path) -> BadInput:
+    return BadInput(f"{place}: none of its volumes can be used; data.skip_bad has left out all of them. Make them again.")
 
 
 def disjoint(splits: Splits) -> Splits:

@@ -100,6 +100,8 @@ class FederatedConfig(TrainConfig, frozen=True, kw_only=True, forbid_unknown_fie
                 choice(f"federated.{key}", name, self.sites.sites)
         limit("task", self.task, self.task != "predict", "train or train_and_predict; models.training:train predicts with a best.pt")
         limit("weighting.kind", self.weighting.kind, self.weighting.kind == "none", "none: federated.average says how sites are weighed")
+        alone = self.train.processes in (None, 1) and not self.train.split
+        limit("train.processes, train.split", "set", alone, "left out: clients train one after the other, on one device")
         limit("train.ema_decay", self.train.ema_decay, self.train.ema_decay == 0, "0: the weights of a round are a mean already")
         if self.federated.method == "mrcm":
             self._check_alignment()

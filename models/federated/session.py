@@ -9,7 +9,7 @@ from typing import Any
 
 import torch
 
-from data.volumes.layouts import read_site
+from data.volumes.layouts import read_site, usable
 from data.volumes.sampling import buckets_of
 from data.volumes.splits import Splits, disjoint, read_scans
 from data.volumes.unlabelled import read_unlabelled, refuse_twins
@@ -22,7 +22,9 @@ from models.training.context import Run
 from models.training.feed import feed_of
 from models.training.fit import refuse_misfit
 from models.training.loop import Trainer
-from models.training.session import choose_device, reproducible, train_and_test
+from models.training.parallel.plan import choose_device
+from models.training.parallel.ranks import Ranks
+from models.training.session import reproducible, train_and_test
 
 
 def train_config(values: Mapping[str, Any], run: Run) -> dict[str, float]:
@@ -30,13 +32,13 @@ def train_config(values: Mapping[str, Any], run: Run) -> dict[str, float]:
     config = read_federated(values)
     device = choose_device(config.train.device)
     refuse_misfit(config.network, config.data)
-    with reproducible(config.seed, config.train.threads, device), ExitStack() as opened:
+    with reproducible(config.seed, config.train.threads, (device,)), ExitStack() as opened:
         splits = open_splits(config)
         feed = opened.enter_context(closing(feed_of(splits, RoundOrder(buckets_of(splits.train), config), config, device)))
         target = open_target(config, splits, device)
         if target is not None:
             opened.enter_context(closing(target))
-        results = train_and_test(Trainer(FederatedStepper(config, feed.slices, target, device), run, feed, device))
+        results = train_and_test(Trainer(FederatedStepper(config, feed.slices, target, device), run, feed, (device,), Ranks()))
     return results | of_target(results, config.federated.target)
 
 
@@ -52,7 +54,7 @@ def open_splits(config: FederatedConfig) -> Splits:
 def _read(config: FederatedConfig, named: Iterable[str], split: str) -> Iterable[Volume]:
     """Yield volumes site after site, in the order of data.sites."""
     for site in sorted(named, key=config.sites.sites.index):
-        yield from read_site(config.sites, site, split)
+        yield from usable(config.sites, read_site(config.sites, site, split))
 
 
 def open_target(config: FederatedConfig, splits: Splits, device: torch.device) -> TargetBatches | None:

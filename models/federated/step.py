@@ -31,7 +31,7 @@ class FederatedStepper(Stepper):
 
     def __init__(self, config: FederatedConfig, slices: tuple[int, ...], target: TargetBatches | None, device: torch.device) -> None:
         """slices: training slices of each site. target: what mrcm aligns to."""
-        super().__init__(config, slices, device)
+        super().__init__(config, slices, (device,))
         self._slices = slices
         self._fresh = self.optimiser.state_dict()
         self._round = 0

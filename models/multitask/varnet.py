@@ -9,11 +9,10 @@ from torch import Tensor, nn
 
 from data.errors import BadInput
 from data.volumes.loading import Sample
-from models.cascade import measured, unrolled_step
+from models.cascade import measured, unroll, unrolled_step
 from models.multitask.blocks import BLOCKS
 from models.network import Network
 from models.norm_unet import apply_normalised
-from models.recompute import run
 from models.reconstruction import Reconstruction
 from models.varnet import combined, given_maps
 
@@ -52,9 +51,8 @@ class MultiTaskVarNet(Network):
 
     def forward(self, sample: Sample) -> Reconstruction:
         """Reconstruct a batch of one task. sample.kspace, sample.sens_maps: (batch, coil, y, x). Returns images (batch, size y, size x)."""
-        task, sens_maps, kspace = task_of(sample, self.tasks), given_maps(sample), sample.kspace
-        for cascade in self.cascades:
-            kspace = run(cascade, kspace, sample.kspace, measured(sample.mask), sens_maps, task, recompute=self.recompute)
+        task, sens_maps = task_of(sample, self.tasks), given_maps(sample)
+        kspace = unroll(self.cascades, sample.kspace, sample.kspace, measured(sample.mask), sens_maps, task, recompute=self.recompute)
         return combined(kspace, sens_maps, sample)
 
 

@@ -26,7 +26,8 @@ from models.training.checkpoint import drop_states
 from models.training.context import Run
 from models.training.fit import refuse_misfit, refuse_other_shapes
 from models.training.initial import Initial, read_initial, take_weights
-from models.training.session import choose_device, reproducible, stop_if_asked
+from models.training.parallel.plan import choose_device
+from models.training.session import reproducible, stop_if_asked
 
 LEARNED = "sampling."
 """Start of the names of the weights of a learned mask: a sampler puts another one in its place."""
@@ -36,7 +37,7 @@ def train_config(values: Mapping[str, Any], run: Run) -> dict[str, float]:
     """Let a sampler learn, if it can, and measure it. Returns the test metrics after each number of columns."""
     config = read_sequential(values)
     device = choose_device(config.train.device)
-    with reproducible(config.seed, config.train.threads, device):
+    with reproducible(config.seed, config.train.threads, (device,)):
         slices = open_slices(config)
         try:
             volumes = [volume for held in slices.values() for volume in held.volumes]

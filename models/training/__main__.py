@@ -13,7 +13,7 @@ from data.errors import BadInput
 from models.training import train
 from models.training.alone import AloneRun, Stopped
 from models.training.context import Run
-from models.training.errors import Degenerate, Diverged
+from models.training.errors import Degenerate, Diverged, ProcessLost
 
 EXAMPLE = """example config (models/config.py and docs/models.md describe all keys):
   {"model": {"kind": "unet"}, "data": {"layout": "fastmri", "root": "datasets/quickstart"}, "train": {"epochs": 3}}"""
@@ -37,7 +37,7 @@ def main(argv: Sequence[str] | None = None, *, train: Train = train, program: st
         run.finish(results)
     except BadInput as error:
         return _refuse(program, str(error), 2)
-    except (Diverged, Degenerate) as error:
+    except (Diverged, Degenerate, ProcessLost) as error:
         return _refuse(program, str(error), 1)
     except Stopped:
         return _refuse(program, f"stopped; call it again with --out {run.dir} to go on", STOPPED)

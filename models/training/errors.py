@@ -10,6 +10,10 @@ class Diverged(Exception):
     """The cause under which whoever runs the training books this failure."""
 
 
+class ProcessLost(Exception):
+    """One of several processes that train together ended without a word: the kernel or a fault of a library ended it."""
+
+
 class Degenerate(Exception):
     """No epoch gave a result that can be believed: NaN, a perfect score, or another part of k-space than was asked for."""
 

@@ -21,12 +21,13 @@ from data.volumes.cine_sample import CineSample
 from data.volumes.description import ArrayData, CineData, KneeData
 from data.volumes.layouts import open_splits
 from data.volumes.loading import Sample, SliceDataset, stack_samples
-from data.volumes.sampling import InOrder, ShuffledBatches, VolumeByVolume, buckets_of
+from data.volumes.sampling import InOrder, Share, ShuffledBatches, VolumeByVolume, buckets_of
 from data.volumes.splits import Splits
 from data.volumes.unlabelled import Unlabelled
 from data.volumes.volume import Volume
 from models.config import MaskConfig, TrainConfig
 from models.training.fit import refuse_misfit, refuse_missing, refuse_other_shapes
+from models.training.parcel import AHEAD, Packer, received
 
 AnySample = Sample | CineSample
 AnyDataset = SliceDataset | SeriesDataset | ArrayDataset
@@ -55,8 +56,11 @@ class Feed:
             slices_of(loader).reader.close()
 
 
-def open_feed(config: TrainConfig, device: torch.device) -> Feed:
-    """Read the splits of config.data. Raises BadInput for missing or wrong files, for a volume in two splits, and for a misfit network."""
+def open_feed(config: TrainConfig, device: torch.device, share: Share = Share()) -> Feed:
+    """Read the splits of config.data. Raises BadInput for missing or wrong files, for a volume in two splits, and for a misfit network.
+
+    share: which slices of each batch of training are loaded.
+    """
     if config.model is not None:
         refuse_misfit(config.model, config.data)
     splits = open_splits(config.data)
@@ -66,6 +70,7 @@ def open_feed(config: TrainConfig, device: torch.device) -> Feed:
         micro_batch=config.train.micro_batch or config.train.batch,
         seed=config.seed,
         sampling=config.data.sampling if isinstance(config.data, KneeData) else "none",
+        share=share,
     )
     return feed_of(splits, order, config, device)
 
@@ -75,11 +80,12 @@ def feed_of(splits: Splits, order: ShuffledBatches, config: TrainConfig, device:
     if config.model is not None:
         refuse_missing(config.model, (*splits.train, *splits.val, *splits.test))
         refuse_other_shapes(config.model, config.mask, (*splits.train, *splits.val, *splits.test))
-    val, test = (dataset_of(volumes, config) for volumes in (splits.val, splits.test))
+    train = dataset_of(splits.train, config, config.training_masks, seed=config.seed)
+    val, test = dataset_of(splits.val, config, (config.mask,)), dataset_of(splits.test, config, (config.test_mask or config.mask,))
     numbers = [bucket.task for bucket in buckets_of(splits.train)]
     return Feed(
         order=order,
-        train=_loader(dataset_of(splits.train, config, seed=config.seed), order, config, device),
+        train=_loader(train, order, config, device),
         val=_loader(val, in_order(val, config), config, device),
         test=_loader(test, in_order(test, config), config, device),
         tasks=config.data.tasks,
@@ -87,17 +93,16 @@ def feed_of(splits: Splits, order: ShuffledBatches, config: TrainConfig, device:
     )
 
 
-def dataset_of(volumes: tuple[Volume, ...], config: TrainConfig, *, seed: int | None = None) -> AnyDataset:
-    """Return the slices of volumes. With `seed`, those of training: each pick has a mask of its own."""
+def dataset_of(volumes: tuple[Volume, ...], config: TrainConfig, masks: Sequence[MaskConfig], *, seed: int | None = None) -> AnyDataset:
+    """Return the slices of volumes, sampled as one of `masks` says. With `seed`, those of training: each pick has a mask of its own."""
     cache = cache_folder(config.data.cache)
     if isinstance(config.data, CineData):
         return SeriesDataset(volumes, seed=seed, flips=config.data.flips, cache=cache)
-    masks = (config.mask,) if config.train_mask is None or seed is None else config.train_mask.of(config.mask)
     draw_mask = partial(draw_one, masks)
     keep_full, flips = config.loss.kind == "kspace_nmse", config.data.flips
     if isinstance(config.data, ArrayData):
         given = None if config.mask.kind in LEARNED_KINDS else draw_mask
-        fixed = len(masks) == 1 and config.mask.kind in FIXED_KINDS
+        fixed = len(masks) == 1 and masks[0].kind in FIXED_KINDS
         return ArrayDataset(volumes, given, fixed=fixed, seed=seed, keep_full=keep_full, flips=flips, cache=cache)
     return SliceDataset(volumes, draw_mask, seed=seed, keep_full=keep_full, flips=flips, cache=cache)
 
@@ -116,11 +121,14 @@ def draw_one(masks: Sequence[MaskConfig], size: tuple[int, int], acquired: slice
 
 
 def _loader(slices: AnyDataset, order: Order, config: TrainConfig, device: torch.device) -> DataLoader[AnySample]:
+    packer = Packer(_collate(slices))
     return DataLoader(
         slices,
         batch_sampler=order,
-        collate_fn=_collate(slices),
+        collate_fn=packer,
+        worker_init_fn=packer.serve,
         num_workers=config.train.num_workers,
+        prefetch_factor=AHEAD if config.train.num_workers else None,
         pin_memory=device.type == "cuda",
         # its own generator: otherwise every iteration would take a number from the one that dropout uses
         generator=torch.Generator().manual_seed(0),
@@ -144,8 +152,7 @@ Batch = TypeVar("Batch", AnySample, Unlabelled)
 def batches(loader: DataLoader[Batch], device: torch.device) -> Iterator[Batch]:
     """Yield the samples on `device`; an error of a reading process is raised with its own one-line message."""
     try:
-        for sample in loader:
-            yield sample.to(device)
+        yield from received(loader, device)
     except BadInput as error:
         error.__traceback__ = None  # its frames hold the iterator, whose reading processes are to end now
         raise BadInput(_own_message(error)) from None

@@ -77,7 +77,7 @@ def _compute(
 
 def _images(volume: Volume, model: VarNetRcan, config: TrainConfig, device: torch.device) -> Tensor:
     """Return what the frozen network makes of all slices of a volume, (slice, y, x) float32."""
-    slices = dataset_of((volume,), config)
+    slices = dataset_of((volume,), config, (config.mask,))
     assert isinstance(slices, SliceDataset)
     try:
         samples = (stack_samples([slices[Pick(0, index)]]).to(device) for index in range(len(slices)))

@@ -10,11 +10,13 @@ import msgspec
 from torch import Tensor, nn
 
 from data.errors import BadInput
+from data.volumes.description import DataDescription
 from models.config import TrainConfig, read_config
 from models.model_config import ModelConfig, VarNetRcanConfig
 from models.network import Network
 from models.training.checkpoint import BEST, Damaged, read_whole
 from models.training.context import Run
+from models.training.fit import refuse_misfit
 
 NO_ARCHITECTURE = ("drop_prob", "varnet", "ensemble", "ensemble_validation")
 """Keys of `model` in which networks of the same weights may differ."""
@@ -45,6 +47,14 @@ def read_initial(named: str, run: Run, *, key: str = "train.init_from") -> Initi
     if missing:
         raise BadInput(f"{path}: key '{min(missing)}' is missing, it holds {', '.join(content)}. {key} takes a {BEST} of a run.")
     return Initial(path, read_config(content["config"]), content["model"], content["epoch"])
+
+
+def refuse_unfit(initial: Initial, data: DataDescription) -> None:
+    """Raise BadInput, naming the checkpoint, where its network cannot take what the data give."""
+    try:
+        refuse_misfit(initial.config.network, data)
+    except BadInput as error:
+        raise BadInput(f"{initial.path}: train.init_from does not fit the data: {error}") from error
 
 
 def refuse_other_network(initial: Initial, ours: ModelConfig, *, key: str = "train.init_from", section: str = "model") -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 import torch
 from torch import Tensor
@@ -16,25 +16,28 @@ from models.training.checkpoint import BEST, save_state, write_whole
 from models.training.context import Run
 from models.training.errors import Degenerate, Diverged
 from models.training.evaluate import AsGiven, Watch, evaluate
-from models.training.feed import Feed, batches, slices_of
+from models.training.feed import AnySample, Feed, batches, slices_of
 from models.training.initial import read_initial, refuse_other_network, take_frozen, take_weights
 from models.training.masks import MaskHistory
+from models.training.parallel.ranks import Ranks
 from models.training.pictures import Board, MiddleSlices
 from models.training.precision import Precision
 from models.training.progress import Progress
 from models.training.scores import Evaluation, why_degenerate
 from models.training.step import Stepper
-from models.training.tasks import name_tasks, task_of
+from models.training.tasks import name_tasks
 
 
 class Trainer:
     """Trains one network; `start` continues an earlier attempt bit by bit on the same device type and thread count."""
 
-    def __init__(self, stepper: Stepper, run: Run, feed: Feed, device: torch.device) -> None:
+    def __init__(self, stepper: Stepper, run: Run, feed: Feed, devices: tuple[torch.device, ...], ranks: Ranks) -> None:
         self.config: TrainConfig = stepper.config
         self.run = run
         self.feed = feed
-        self.device = device
+        self.devices = devices
+        self.device = devices[0]
+        self.ranks = ranks
         self.stepper = stepper
         self.progress = Progress()
         self.progress.begin(1, len(feed.tasks))
@@ -57,7 +60,7 @@ class Trainer:
         self.masks.follow(0, self.stepper.kept)
 
     def fit(self) -> None:
-        """Train all epochs that are left; `best` then holds the weights of the best. Raises Degenerate where none could be chosen."""
+        """Train all epochs that are left; `best` of the first process then holds the weights of the best. Raises Degenerate for none."""
         loop = self.config.train
         board = Board(self.run.dir / "tb", first_step=self.progress.epoch)
         try:
@@ -65,8 +68,9 @@ class Trainer:
                 self._run_epoch(board)
         finally:
             board.close()
-        self.masks.write(self.run.dir)  # here too: an attempt may have nothing left but the test
-        if not self.best:
+        if self.ranks.is_first:
+            self.masks.write(self.run.dir)  # here too: an attempt may have nothing left but the test
+        if not self.progress.best_epoch:
             raise Degenerate("no epoch gave a result that can be believed; the log says why. Look at mask and data, or at optim.lr.")
         if self.progress.epochs_done < loop.epochs:
             self.run.log(f"stopped after epoch {self.progress.epochs_done}: {loop.patience} in a row were no better (train.patience)")
@@ -94,39 +98,51 @@ class Trainer:
     def _run_epoch(self, board: Board) -> None:
         started_s, epoch = time.monotonic(), self.progress.epoch
         if epoch == 1 and self.config.train.preview:
-            self._preview(board)
+            self.ranks.from_first(lambda: self._preview(board))
         lr = self._train_epoch()
-        pictures = MiddleSlices(self.feed.tasks)
-        validation = self._validate([pictures] if self._wants_pictures(epoch) else [])
-        metrics = self._metrics(validation) | self.masks.follow(epoch, self.stepper.kept)
-        self._judge(validation)
+        self.progress = self.ranks.from_first(lambda: self._look(board, lr, started_s))
         self.stepper.weighting.end_epoch(self.progress.losses())
-        report = metrics | {"lr": lr, "seconds": time.monotonic() - started_s}
-        self.run.report(epoch, report)
-        board.scalars(epoch, report)
-        pictures.show(epoch, run=self.run, board=board)
-        self._show_mask(board)
         self.progress.begin(epoch + 1, len(self.feed.tasks))
-        self.save()
+        self.ranks.from_first(self.save)
 
     def _train_epoch(self) -> float:
         """Train the batches that are left of this epoch. Returns the learning rate."""
         order, progress = self.feed.order, self.progress
         order.set_position(progress.epoch, progress.batches)
         lr = self.stepper.begin_epoch(progress.epoch)
-        done, loss_sum = 0, torch.zeros((), device=self.device)
-        for sample in batches(self.feed.train, self.device):
-            size = order.batch_size(progress.batches)
-            loss_sum += self.stepper.add_gradients(sample, size)
-            done += len(sample.target)
-            if done == size:
-                self._refuse_divergence(float(loss_sum), f"batch {progress.batches + 1}")
-                self.stepper.move()
-                progress.count_batch(task_of(sample), size, float(loss_sum))
-                self._pause_if_asked()
-                done, loss_sum = 0, torch.zeros((), device=self.device)
+        samples = batches(self.feed.train, self.device)
+        while progress.batches < order.batches():
+            self._train_batch(samples)
+            self.ranks.from_first(self._pause_if_asked)
         self.stepper.end_epoch()
         return lr
+
+    def _train_batch(self, samples: Iterator[AnySample]) -> None:
+        """Take one step. samples: the micro-batches of our share of it come next."""
+        order, progress, place = self.feed.order, self.progress, self.progress.batches
+        self.ranks.begin_batch(self.config.seed, progress.epoch, place)
+        done, loss_sum = 0, torch.zeros((), device=self.device)
+        while done < order.share_size(place):
+            sample = next(samples)
+            loss_sum += self.stepper.add_gradients(sample, order.batch_size(place))
+            done += len(sample.target)
+        loss = self.ranks.add_up(self.stepper.moved, loss_sum)
+        self._refuse_divergence(loss, f"batch {place + 1}")
+        self.stepper.move()
+        progress.count_batch(order.task(place), order.batch_size(place), loss)
+
+    def _look(self, board: Board, lr: float, started_s: float) -> Progress:
+        """Validate, report, and judge whether this epoch is the best so far. Returns where training is."""
+        epoch, pictures = self.progress.epoch, MiddleSlices(self.feed.tasks)
+        validation = self._validate([pictures] if self._wants_pictures(epoch) else [])
+        metrics = self._metrics(validation) | self.masks.follow(epoch, self.stepper.kept)
+        self._judge(validation)
+        report = metrics | {"lr": lr, "seconds": time.monotonic() - started_s}
+        self.run.report(epoch, report)
+        board.scalars(epoch, report)
+        pictures.show(epoch, run=self.run, board=board)
+        self._show_mask(board)
+        return self.progress
 
     def _validate(self, watchers: Sequence[Watch]) -> Evaluation:
         stepper = self.stepper

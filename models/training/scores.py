@@ -57,7 +57,7 @@ class Evaluation:
         return self._named(split, tasks, _means)
 
     def spread(self, split: str, tasks: Sequence[str] = ("",)) -> dict[str, float]:
-        """Return standard deviation and worst value over volumes, and the same over slices: {"test/ssim_std": …, "test/slice_ssim": …}."""
+        """Return deviation, worst and best value over volumes, and the same over slices: {"test/ssim_std": …, "test/slice_ssim": …}."""
         return self._named(split, tasks, _spread)
 
     def fractions(self, split: str) -> dict[str, float]:
@@ -112,16 +112,13 @@ def _spread(evaluation: Evaluation) -> dict[str, float]:
 
 def _spread_lines(evaluation: Evaluation) -> Iterator[tuple[str, float]]:
     for name in Quality._fields:
-        whole = _of_volumes(evaluation, name)
-        yield f"{name}_std", pstdev(whole)
-        yield f"{name}_worst", _worst(name, whole)
+        yield from _around(name, "", _of_volumes(evaluation, name))
     for name in Quality._fields:
-        # of a slice without any signal there is no NMSE; it counts in the others
-        parts = [value for volume in evaluation.volumes for part in volume.slices if not math.isnan(value := getattr(part, name))]
+        # of a slice without any signal there is no NMSE, of one without any error no PSNR; it counts in the others
+        parts = [value for volume in evaluation.volumes for part in volume.slices if math.isfinite(value := getattr(part, name))]
         if parts:
             yield f"slice_{name}", fmean(parts)
-            yield f"slice_{name}_std", pstdev(parts)
-            yield f"slice_{name}_worst", _worst(name, parts)
+            yield from _around(name, "slice_", parts)
     yield "slice_n", sum(len(volume.slices) for volume in evaluation.volumes)
 
 
@@ -129,5 +126,9 @@ def _of_volumes(evaluation: Evaluation, name: str) -> list[float]:
     return [getattr(volume.whole, name) for volume in evaluation.volumes]
 
 
-def _worst(name: str, values: Sequence[float]) -> float:
-    return min(values) if name in LARGER_IS_BETTER else max(values)
+def _around(name: str, of_what: str, values: Sequence[float]) -> Iterator[tuple[str, float]]:
+    """Yield how values of a metric spread; where one is infinite they have no standard deviation."""
+    worst, best = (min, max) if name in LARGER_IS_BETTER else (max, min)
+    yield f"{of_what}{name}_std", pstdev(values) if all(map(math.isfinite, values)) else math.nan
+    yield f"{of_what}{name}_worst", worst(values)
+    yield f"{of_what}{name}_best", best(values)

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from typing import Any
 
 import torch
 
-from data.errors import BadInput
 from models.build import build_model
 from models.config import TrainConfig, read_config
 from models.losses import build_loss
@@ -18,10 +17,14 @@ from models.training.context import Run
 from models.training.evaluate import Watch, evaluate
 from models.training.export import export_network
 from models.training.feed import Feed, open_feed, slices_of
-from models.training.fit import refuse_misfit, refuse_missing, refuse_other_mask
+from models.training.fit import refuse_missing, refuse_other_mask
 from models.training.frozen_images import keep_frozen_images
-from models.training.initial import read_initial, take_weights
+from models.training.initial import Initial, read_initial, refuse_unfit, take_weights
 from models.training.loop import Trainer
+from models.training.parallel.parent import train_in_processes
+from models.training.parallel.plan import count_gpus, count_processes, devices_of, refuse_unsplittable
+from models.training.parallel.ranks import Ranks
+from models.training.parallel.split import place
 from models.training.pictures import Board, WholeVolumes
 from models.training.precision import Precision
 from models.training.predict import PREDICTIONS, Predictions
@@ -33,13 +36,24 @@ from models.training.tasks import epoch_slices, name_tasks
 def train_config(values: Mapping[str, Any], run: Run) -> dict[str, float]:
     """Do the task of a config. Returns test metrics, at the best validation epoch where it trains, and what was spent."""
     config = read_config(values)
-    device = choose_device(config.train.device)
-    with reproducible(config.seed, config.train.threads, device):
-        feed = open_feed(config, device)
+    if config.train.split and config.model is not None:
+        refuse_unsplittable(config.model)
+    gpus = count_gpus(config.train.device)
+    processes = count_processes(config, gpus)
+    if processes > 1:
+        return train_in_processes(values, run, processes)
+    return compute(config, run, devices_of(0, gpus=gpus, split=config.train.split), Ranks())
+
+
+def compute(config: TrainConfig, run: Run, devices: tuple[torch.device, ...], ranks: Ranks) -> dict[str, float]:
+    """Do the task of a config in this process, alone or as one of several; only the first of them returns metrics."""
+    measured = _read_measured(config, run) if config.task == "predict" else None
+    with reproducible(config.seed, config.train.threads, devices):
+        feed = open_feed(config, devices[0], ranks.share)
         try:
-            if config.task == "predict":
-                return _predict(config, run, feed, device)
-            return train_and_test(Trainer(Stepper(config, epoch_slices(config, feed), device), run, feed, device))
+            if measured is not None:
+                return _predict(config, run, feed, devices, measured)
+            return train_and_test(Trainer(Stepper(config, epoch_slices(config, feed), devices), run, feed, devices, ranks))
         finally:
             feed.close()
 
@@ -50,15 +64,17 @@ def train_and_test(trainer: Trainer) -> dict[str, float]:
     trainer.start()
     keep_frozen_images(trainer.stepper.kept, (feed.train, feed.val, feed.test), config, run, device)
     train, val, test = (len(slices_of(loader)) for loader in (feed.train, feed.val, feed.test))
-    run.log(f"{train} train, {val} val, {test} test slices on {device} with {torch.get_num_threads()} CPU threads")
+    run.log(f"{train} train, {val} val, {test} test slices {_told_place(trainer.devices, trainer.ranks)}")
     trainer.fit()
+    if not trainer.ranks.is_first:
+        return {}
     best_epoch = trainer.progress.best_epoch
     with watching(config, run, feed, checkpoint=str(run.checkpoint_dir / BEST), epoch=best_epoch) as watchers:
         results = _told(trainer.test(watchers), config, run, feed)
     trainer.export_best(results)
     drop_states(run.checkpoint_dir, keep=1)
     if config.train.export:
-        export_network(trainer.stepper.kept, feed.test, run, device)
+        export_network(trainer.stepper.kept, feed.test, run, trainer.device)
     return results | {
         "val/ssim": trainer.progress.best_ssim,
         "best_epoch": best_epoch,
@@ -67,13 +83,20 @@ def train_and_test(trainer: Trainer) -> dict[str, float]:
     }
 
 
-def _predict(config: TrainConfig, run: Run, feed: Feed, device: torch.device) -> dict[str, float]:
-    """Measure the checkpoint of train.init_from on the test split, and keep its images. The network is the one of its own config."""
+def _read_measured(config: TrainConfig, run: Run) -> Initial:
+    """Read the checkpoint of train.init_from. Raises BadInput where its network cannot take the data, before a file of them is opened."""
     initial = read_initial(config.train.init_from, run)
-    refuse_misfit(initial.config.network, config.data)
+    refuse_unfit(initial, config.data)
     refuse_other_mask(initial.config.mask, config.mask)
+    if config.train.split:
+        refuse_unsplittable(initial.config.network)
+    return initial
+
+
+def _predict(config: TrainConfig, run: Run, feed: Feed, devices: tuple[torch.device, ...], initial: Initial) -> dict[str, float]:
+    """Measure a checkpoint on the test split, and keep its images. The network is the one of its own config."""
     refuse_missing(initial.config.network, slices_of(feed.test).volumes)
-    model = build_model(initial.config.network, initial.config.mask).to(device)
+    device, model = devices[0], place(build_model(initial.config.network, initial.config.mask), devices)
     take_weights(model, initial)
     model.testing = True
     keep_frozen_images(model, (feed.test,), config, run, device)
@@ -95,7 +118,7 @@ def _predict(config: TrainConfig, run: Run, feed: Feed, device: torch.device) ->
 
 def _told(found: Evaluation, config: TrainConfig, run: Run, feed: Feed) -> dict[str, float]:
     """Return the metrics of the test split; a degenerate result is marked and logged."""
-    why = why_degenerate(found, config.asked_mask)
+    why = why_degenerate(found, config.asked_test_mask)
     if why:
         run.log(f"the test result is degenerate: {why}")
     slices = {"train/slices": float(sum(feed.slices))} | name_tasks("train/slices", feed.tasks, feed.slices)
@@ -109,7 +132,7 @@ def watching(config: TrainConfig, run: Run, feed: Feed, *, checkpoint: str, epoc
     names = [volume.name for volume in slices_of(feed.test).volumes]
     with ExitStack() as opened:
         watchers: list[Watch] = []
-        if config.task != "train":
+        if config.keeps_predictions:
             path = run.dir / PREDICTIONS
             watchers.append(opened.enter_context(Predictions(path, names, feed.tasks, run_id=run.id, checkpoint=checkpoint, epoch=epoch)))
         if config.train.show_volumes:
@@ -130,25 +153,23 @@ def count_parameters(model: Network) -> int:
     return sum(weights.numel() for weights in model.parameters())
 
 
-def choose_device(name: str) -> torch.device:
-    """Return the device of train.device. Raises BadInput when cuda is asked for and there is none."""
-    if name == "cpu" or (name == "auto" and not torch.cuda.is_available()):
-        return torch.device("cpu")
-    if not torch.cuda.is_available():
-        raise BadInput("train.device is 'cuda', and torch finds no GPU here. Set train.device: auto, or ask for a GPU in resources.")
-    return torch.device("cuda")
+def _told_place(devices: Sequence[torch.device], ranks: Ranks) -> str:
+    """Say where it computes, for the log."""
+    together = f", as one of {ranks.share.ranks} processes" if ranks.share.ranks > 1 else ""
+    return f"on {' and '.join(map(str, devices))} with {torch.get_num_threads()} CPU threads{together}"
 
 
 @contextmanager
-def reproducible(seed: int, wanted_threads: int | None, device: torch.device) -> Iterator[None]:
+def reproducible(seed: int, wanted_threads: int | None, devices: Sequence[torch.device]) -> Iterator[None]:
     """Seed torch, and choose algorithms that give equal bits for equal thread counts; all is as before afterwards.
 
     On CUDA some layers have no deterministic algorithm (reflection padding, backwards): equal there up to rounding.
     """
     threads, deterministic = torch.get_num_threads(), torch.are_deterministic_algorithms_enabled()
-    with torch.random.fork_rng(devices=[torch.cuda.current_device()] if device.type == "cuda" else []):
+    gpus = [device for device in devices if device.type == "cuda"]
+    with torch.random.fork_rng(devices=gpus):
         torch.manual_seed(seed)
-        torch.use_deterministic_algorithms(device.type == "cpu")
+        torch.use_deterministic_algorithms(not gpus)
         torch.set_num_threads(wanted_threads or threads)
         try:
             yield

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
@@ -29,7 +30,7 @@ def collect(trainer: Trainer) -> dict[str, Any]:
         "config": msgspec.to_builtins(trainer.config),
         "progress": asdict(trainer.progress),
         "best": trainer.best,
-        "rng": _generators(trainer.device),
+        "rng": _generators(trainer.devices),
         "masks": trainer.masks.state_dict(),
         **trainer.stepper.state_dict(),
     }
@@ -49,7 +50,7 @@ def restore(trainer: Trainer) -> bool:
     trainer.best = state["best"]
     trainer.masks.load_state_dict(state["masks"])
     trainer.stepper.load_state_dict(state)
-    _set_generators(state["rng"], trainer.device)
+    _set_generators(state["rng"], trainer.devices)
     run.log(f"resumed in epoch {trainer.progress.epoch} after {trainer.progress.batches} batches, from {run.resume_from}")
     return True
 
@@ -65,13 +66,12 @@ def _refuse_other_config(found: dict[str, Any], trainer: Trainer) -> None:
             raise BadInput(f"{trainer.run.resume_from}: has {key} = {there}, this run has {wanted}. Start a new run instead.")
 
 
-def _generators(device: torch.device) -> dict[str, Any]:
+def _generators(devices: Sequence[torch.device]) -> dict[str, Any]:
     """State of the generators of dropout. Order and masks need none: they are functions of seed, epoch and slice."""
-    on_gpu = torch.cuda.get_rng_state(device) if device.type == "cuda" else None
-    return {"cpu": torch.get_rng_state(), "cuda": on_gpu}
+    return {"cpu": torch.get_rng_state(), "cuda": [torch.cuda.get_rng_state(device) for device in devices if device.type == "cuda"]}
 
 
-def _set_generators(states: dict[str, Any], device: torch.device) -> None:
+def _set_generators(states: dict[str, Any], devices: Sequence[torch.device]) -> None:
     torch.set_rng_state(states["cpu"])
-    if device.type == "cuda" and states["cuda"] is not None:
-        torch.cuda.set_rng_state(states["cuda"], device)
+    for device, on_gpu in zip([device for device in devices if device.type == "cuda"], states["cuda"], strict=False):
+        torch.cuda.set_rng_state(on_gpu, device)

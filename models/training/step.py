@@ -16,6 +16,7 @@ from models.optimiser import build_optimiser, freeze, rest_frozen, set_rates
 from models.reconstruction import Reconstruction
 from models.training.ema import RunningMean
 from models.training.feed import AnySample
+from models.training.parallel.split import place
 from models.training.precision import Precision
 from models.training.tasks import task_of
 from models.weighting import TaskWeighting, build_weighting
@@ -24,10 +25,11 @@ from models.weighting import TaskWeighting, build_weighting
 class Stepper:
     """A network with all that moves its weights. Gradients of micro-batches add up to that of the whole batch."""
 
-    def __init__(self, config: TrainConfig, slices: tuple[int, ...], device: torch.device) -> None:
-        """slices: how many slices of each task an epoch visits."""
+    def __init__(self, config: TrainConfig, slices: tuple[int, ...], devices: tuple[torch.device, ...]) -> None:
+        """slices: how many slices of each task an epoch visits. devices: one, or two that share the network."""
+        device = devices[0]
         self.config = config
-        self.model = innermost_channels(build_model(config.network, config.mask).to(device), config.train.channels_last)
+        self.model = innermost_channels(place(build_model(config.network, config.mask), devices), config.train.channels_last)
         self.model.recompute = config.train.recompute
         self.loss: Loss = build_loss(config.loss)
         self.weighting: TaskWeighting = build_weighting(config.weighting, slices).to(device)
@@ -41,6 +43,11 @@ class Stepper:
     def kept(self) -> Network:
         """The network that is validated and kept: the running mean, where there is one."""
         return self.model if self.mean is None else self.mean.model
+
+    @property
+    def moved(self) -> list[Tensor]:
+        """The weights that the optimiser moves, those of the weighting among them."""
+        return [each for group in self.optimiser.param_groups for each in group["params"]]
 
     def begin_epoch(self, epoch: int) -> float:
         """Make ready for the steps of an epoch, counted from 1. Returns the learning rate."""

@@ -9,7 +9,7 @@ from pathlib import Path, PurePath
 
 import msgspec
 
-from orchestrator.metrics.reading import attempts_of
+from orchestrator.metrics.attempts import attempts_of
 from orchestrator.metrics.sources import MARK, Sources, list_sources
 from orchestrator.store.layout import GridPaths, parse_attempt_name
 from orchestrator.store.records import Record

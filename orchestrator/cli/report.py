@@ -17,7 +17,7 @@ from orchestrator.cli.output import check_folder, write_output
 from orchestrator.cli.show import document, say, waiting
 from orchestrator.cluster.resources import Resources
 from orchestrator.launch.opened import OpenGrid
-from orchestrator.metrics.reading import attempts_of
+from orchestrator.metrics.attempts import attempts_of
 from orchestrator.report.content import Content, Panel
 from orchestrator.report.figures import check_libraries
 from orchestrator.report.images import MOST_FILE_BYTES, Candidate, File, bounded, candidates, files_of, make_panel

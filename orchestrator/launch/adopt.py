@@ -7,6 +7,7 @@ import logging
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from functools import cache
 from pathlib import Path
+from typing import NamedTuple
 
 from orchestrator.grid.manifest import Manifest, Need, read_manifests
 from orchestrator.grid.needs import NeedQuery
@@ -42,11 +43,16 @@ def find_adoptable(paths: GridPaths, wanted: Collection[str], now: float) -> lis
 def _readable_records(other: GridPaths) -> Records:
     """Return another grid's records, with what its workers wrote since; damage over there is told, and does not stop this grid."""
     try:
-        records = read_records(other)
-        return records.apply(read_journals(other, records).events)
+        return _newest_records(other)
     except (StoreError, OSError) as error:
         LOG.warning("grid %s is passed over: %s", other.name, error)
         return Records()
+
+
+def _newest_records(other: GridPaths) -> Records:
+    """Return another grid's records, with what its workers wrote since: nobody need watch it."""
+    records = read_records(other)
+    return records.apply(read_journals(other, records).events)
 
 
 def _completed(records: Records, wanted: Collection[str]) -> Iterator[tuple[str, Record]]:
@@ -74,6 +80,16 @@ def _adoption(other: GridPaths, record: Record, now: float) -> Adopted:
     )
 
 
+class _Other(NamedTuple):
+    """A grid whose results are needed."""
+
+    manifests: Mapping[str, Manifest]
+    records: Records
+    mode: str
+    grows: bool
+    """It has needs of its own, and gets runs when these are met."""
+
+
 class NeedResolver:
     """Finds the run that a `needs:` entry means, once it is completed."""
 
@@ -85,31 +101,34 @@ class NeedResolver:
         self._hash = cache(hash_folder)
 
     def __call__(self, query: NeedQuery) -> Need | None:
-        """Return the run and its checkpoint; None while a run that matches has not completed.
+        """Return the run and its checkpoint; None while a run that matches has not completed, or is not made because it waits itself.
 
         Raises InputError when the grid is unknown or `where` matches none of its runs.
         """
-        manifests, records, mode = self._grid(query.grid)
-        wanted = parse_where(query.where).select(manifests.values(), flat) if query.where else manifests.values()
-        found = [records.get(manifest.id) for manifest in wanted]
+        other = self._grid(query.grid)
+        wanted = parse_where(query.where).select(other.manifests.values(), flat) if query.where else other.manifests.values()
+        found = [other.records.get(manifest.id) for manifest in wanted]
+        if not found and other.grows:
+            return None
         if not found:
             raise InputError(f"needs: grid '{query.grid}' has no run where {query.where}. Look at: mrsweep status {query.grid} --all")
         candidates = [record for record in found if record.state is not State.PRUNED or self._made_before(query, record)]
         if not candidates or any(record.state not in (State.COMPLETED, State.PRUNED) for record in candidates):
             return None
-        chosen = _pick(candidates, query.pick, mode)
+        chosen = _pick(candidates, query.pick, other.mode)
         return self._made_before(query, chosen) if chosen.state is State.PRUNED else self._need(query, chosen)
 
     def _made_before(self, query: NeedQuery, record: Record) -> Need | None:
         return self._kept.get((record.adopted_from or query.grid, record.id))
 
-    def _read_grid(self, name: str) -> tuple[Mapping[str, Manifest], Records, str]:
+    def _read_grid(self, name: str) -> _Other:
         known = known_grids(self._runs)
         if name not in known:
             raise InputError(f"needs: there is no grid '{name}' below {self._runs}. {did_you_mean(name, known)} Launch that grid first.")
         paths = GridPaths(self._runs / name)
-        objective = _objective_mode(paths)
-        return read_manifests(paths.manifest), read_records(paths), objective
+        spec = OpenGrid(paths).spec
+        mode = spec.objective.mode if spec.objective else "max"
+        return _Other(read_manifests(paths.manifest), _newest_records(paths), mode, spec.has_needs)
 
     def _need(self, query: NeedQuery, record: Record) -> Need:
         grid, attempt = record.adopted_from or query.grid, record.adopted_attempt
@@ -127,11 +146,6 @@ class NeedResolver:
         if kept is not None and kept.path == path:
             return kept
         return Need(grid=grid, run=record.id, sha256=self._hash(folder), path=path)
-
-
-def _objective_mode(paths: GridPaths) -> str:
-    objective = OpenGrid(paths).spec.objective
-    return objective.mode if objective else "max"
 
 
 def _pick(found: list[Record], pick: str, mode: str) -> Record:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from orchestrator.metrics.columns import Columns, Notes, Series
-from orchestrator.metrics.derived import PREFIX, Damaged, read_derived, write_derived
+from orchestrator.metrics.derived import PREFIX, Damaged, pack, read_derived, unpack, write_derived
 from orchestrator.store.layout import GridPaths
 
 if TYPE_CHECKING:
@@ -38,9 +38,23 @@ def read_cache(paths: GridPaths) -> Columns | None:
 
 def write_cache(paths: GridPaths, columns: Columns) -> None:
     """Replace the cache of a grid."""
+    write_derived(paths.reported, _MAGIC, *_encode(columns))
+
+
+def to_bytes(columns: Columns) -> bytes:
+    """Return columns as the cache holds them."""
+    return pack(_MAGIC, *_encode(columns))
+
+
+def from_bytes(content: bytes) -> Columns:
+    """Return the columns that `to_bytes` was given. Raises Damaged, msgspec.DecodeError or UnicodeDecodeError where that is not whole."""
+    return _decode(*unpack(content, _MAGIC))
+
+
+def _encode(columns: Columns) -> tuple[bytes, list[bytes]]:
     sizes = (len(columns.series.metric), len(columns.steps), len(columns.values))
     head = msgspec.msgpack.encode(_Head(list(columns.runs), list(columns.keys), list(columns.names), dict(columns.notes), *sizes))
-    write_derived(paths.reported, _MAGIC, head, [_padding(len(head)), *(column.tobytes() for column in _arrays(columns))])
+    return head, [_padding(len(head)), *(column.tobytes() for column in _arrays(columns))]
 
 
 def _padding(length: int) -> bytes:

@@ -26,7 +26,11 @@ class Damaged(Exception):
 
 def read_derived(path: Path, magic: bytes) -> tuple[int, memoryview]:
     """Return the length of the head, and all that follows the prefix. Raises OSError, and Damaged where the file is not whole."""
-    content = _content(path)
+    return unpack(_content(path), magic)
+
+
+def unpack(content: bytes, magic: bytes) -> tuple[int, memoryview]:
+    """Return the length of the head, and all that follows the prefix. Raises Damaged where the content is not whole."""
     if len(content) < PREFIX.size:
         raise Damaged
     found, checksum, length = PREFIX.unpack_from(content)
@@ -49,11 +53,16 @@ def _content(path: Path) -> bytes:
 
 def write_derived(path: Path, magic: bytes, head: bytes, parts: Sequence[bytes] = ()) -> None:
     """Replace a derived file in a grid's folder of one's own; where that is not possible, the next reading takes longer."""
+    try:
+        if os.stat(path.parent).st_uid == os.getuid():
+            write_atomic(path, pack(magic, head, parts), durable=False)
+    except (OSError, StoreError):
+        return
+
+
+def pack(magic: bytes, head: bytes, parts: Sequence[bytes]) -> bytes:
+    """Return the content of a derived file."""
     checksum = 0
     for part in (head, *parts):
         checksum = zlib.crc32(part, checksum)
-    try:
-        if os.stat(path.parent).st_uid == os.getuid():
-            write_atomic(path, b"".join([PREFIX.pack(magic, checksum, len(head)), head, *parts]), durable=False)
-    except (OSError, StoreError):
-        return
+    return b"".join([PREFIX.pack(magic, checksum, len(head)), head, *parts])

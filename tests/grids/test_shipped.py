@@ -44,6 +44,9 @@ KNEES_IN_FULL = {
     "mask.kind": "equispaced_fraction",
     "mask.acceleration": 6,
     "mask.center_fraction": 0.06,
+    "test_mask.kind": "equispaced_fraction",
+    "test_mask.acceleration": 6,
+    "test_mask.center_fraction": 0.07,
     "train_mask.accelerations": [5, 6, 7],
     "train_mask.center_fractions": [0.05, 0.06, 0.07],
     "model.chans": 18,
@@ -80,7 +83,7 @@ IN_FULL = {
     "stl_single": KNEES_IN_FULL | ON_ONE | {"model.cascades": 12},
     "stl_transfer": KNEES_IN_FULL | ON_ONE | {"model.cascades": 12, "optim.lr": 5e-4, "train.init_from": "weights"},
     "mtl_knee": KNEES_IN_FULL | {"model.kind": "mtl_varnet", "model.tasks": 2, "model.share_etas": True, "weighting.temperature": 2.0},
-    "mtl_evaluate": {"task": "predict", "mask.acceleration": 6, "mask.center_fraction": 0.07, "train_mask": None, "model": None},
+    "mtl_evaluate": {"task": "predict", "test_mask.acceleration": 6, "test_mask.center_fraction": 0.07, "train_mask": None, "model": None},
     "cine_unets": {"data.layout": "cine", "model.chans": 32, "model.pools": 4, "model.residual": "signed", "train.epochs": 20}
     | {"train.batch": 1, "optim.kind": "adam", "optim.lr": 1e-4, "optim.schedule": {"kind": "constant"}},
     "federated_sites": {"data.layout": "sites", "mask.kind": "random", "mask.acceleration": 4, "mask.center_fraction": 0.08}
@@ -216,7 +219,14 @@ def test_means_of_computing_do_not_enter_the_id(name: str) -> None:
         "train.threads=3",
         "train.device=cuda",
         "train.checkpoint_min=1",
+        "train.processes=1",
+        "train.split=true",
         "train.recompute=true",
+        "train.keep_checkpoints=5",
+        "train.images_every=1",
+        "train.preview=true",
+        "train.show_volumes=[a]",
+        "train.export=true",
         "data.cache=c",
     ]
     assert [run.id for run in runs_of(spec_of(path, overrides=others))] == [run.id for run in shipped_runs(name)]

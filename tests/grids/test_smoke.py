@@ -67,7 +67,7 @@ def test_smoke_completes_and_its_summary_has_the_test_metrics(study: Project, na
     assert [row["state"] for row in found] == ["completed"] * RUNS[name]
     for row in found:
         assert row["test/degenerate"] == 0
-        assert all(math.isfinite(row[f"test/{metric}"]) for metric in ("loss", "ssim", "psnr", "nrmse", "ssim_worst"))
+        assert all(math.isfinite(row[f"test/{metric}"]) for metric in ("loss", "ssim", "psnr", "nrmse", "mse", "ssim_worst", "ssim_best"))
     assert len({row["test/loss"] for row in found}) == RUNS[name]
 
 

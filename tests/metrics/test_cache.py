@@ -18,7 +18,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as some
 from torch.utils.tensorboard import SummaryWriter
 
-from orchestrator.metrics import cache, reading
+from orchestrator.metrics import cache, looking, reading
 from orchestrator.metrics.derived import PREFIX
 from orchestrator.metrics.history import History
 from orchestrator.store import files
@@ -33,13 +33,13 @@ RUNS = (RUN, OTHER, "00112233445566ff")
 def read_runs(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """The runs whose files were read, one after the other."""
     found: list[str] = []
-    inner = reading._row
+    inner = looking._row
 
     def row(run: str, *rest: Any) -> Any:
         found.append(run)
         return inner(run, *rest)
 
-    monkeypatch.setattr(reading, "_row", row)
+    monkeypatch.setattr(looking, "_row", row)
     return found
 
 
@@ -128,7 +128,7 @@ def test_a_second_reading_opens_no_file_of_a_run(shelf: Shelf, read_runs: list[s
     records = [completed(run=run) for run in RUNS]
     first = text(shelf.read(*records))
     assert read_runs == list(RUNS)
-    monkeypatch.setattr(reading, "list_sources", lambda attempt: pytest.fail(f"looked at {attempt}"))
+    monkeypatch.setattr(looking, "list_sources", lambda attempt: pytest.fail(f"looked at {attempt}"))
     before = shelf.paths.reported.stat()
     assert text(shelf.read(*records)) == first
     assert shelf.paths.reported.stat() == before  # nothing new: nothing is written
@@ -239,8 +239,8 @@ def test_a_completed_run_that_reported_nothing_is_looked_at_once(shelf: Shelf, m
     shelf.attempt()
     done = completed(metrics={"q": 1})
     looked: list[str] = []
-    inner = reading.list_sources
-    monkeypatch.setattr(reading, "list_sources", lambda attempt: looked.append(attempt) or inner(attempt))
+    inner = looking.list_sources
+    monkeypatch.setattr(looking, "list_sources", lambda attempt: looked.append(attempt) or inner(attempt))
     found = [shelf.read(done)[RUN] for _ in range(3)]
     assert [(dict(each.curves), each.final) for each in found] == [({}, {"q": 1})] * 3
     assert len(looked) == 1

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as some
 
 from orchestrator.grid.objective import Objective
-from orchestrator.metrics import reading, shown
+from orchestrator.metrics import looking, reading, shown
 from orchestrator.metrics.derived import write_derived
 from orchestrator.metrics.history import RunHistory
 from orchestrator.tables.values import ended_infinite, select_step, values_of
@@ -32,7 +32,7 @@ def no_curves(monkeypatch: pytest.MonkeyPatch) -> None:
         raise AssertionError("curves were read")
 
     monkeypatch.setattr(reading, "read_cache", refuse)
-    monkeypatch.setattr(reading, "read_attempts", refuse)
+    monkeypatch.setattr(looking, "read_attempts", refuse)
 
 
 def as_table(run: RunHistory, selection: Objective | None) -> str:

@@ -22,6 +22,7 @@ QUICK = (
     "test_progress",
     "test_scores",
     "test_docs",
+    "test_plan",
 )
 """Modules that compute next to nothing."""
 

@@ -116,3 +116,10 @@ def test_prediction_needs_a_checkpoint_and_no_network():
     with pytest.raises(BadInput, match=r"train.init_from is ''; it must be a checkpoint for task: predict"):
         read_config(values)
     assert read_config({**values, "train": {"init_from": "best.pt"}}).model is None
+
+
+def test_a_run_that_is_to_train_and_predict_keeps_its_predictions():
+    with pytest.raises(BadInput, match=r"train.keep_predictions is False; it must be true for task: train_and_predict"):
+        read_config({**SHORTEST, "task": "train_and_predict", "train": {"keep_predictions": False}})
+    kept = [read_config({**SHORTEST, "task": task}).keeps_predictions for task in ("train", "train_and_predict")]
+    assert kept == [False, True]

@@ -7,7 +7,7 @@ import math
 import numpy as np
 import pytest
 import torch
-from skimage.metrics import peak_signal_noise_ratio, structural_similarity
+from skimage.metrics import mean_squared_error, peak_signal_noise_ratio, structural_similarity
 
 from data.errors import BadInput
 from data.volumes.loading import Sample
@@ -36,14 +36,15 @@ def test_volume_metrics_equal_those_of_scikit_image(shape, scale):
     similarity = np.mean([structural_similarity(b, a, data_range=peak) for a, b in zip(x, y, strict=True)])
     assert found.ssim == pytest.approx(similarity, rel=1e-9)
     assert found.psnr == pytest.approx(peak_signal_noise_ratio(y, x, data_range=peak), rel=1e-9)
+    assert found.mse == pytest.approx(mean_squared_error(y, x), rel=1e-9)
     assert found.nmse == pytest.approx(np.linalg.norm(x - y) ** 2 / np.linalg.norm(y) ** 2, rel=1e-9)
 
 
 def test_metrics_of_a_volume_are_known_for_simple_errors():
     target = torch.ones(2, 8, 9)
     perfect, half = volume_quality(target, target), volume_quality(target / 2, target)
-    assert perfect == (0.0, 0.0, math.inf, 1.0)
-    assert (half.nmse, half.nrmse) == pytest.approx((0.25, 0.5))  # (1/2)^2 / 1
+    assert perfect == (0.0, 0.0, 0.0, math.inf, 1.0)
+    assert (half.mse, half.nmse, half.nrmse) == pytest.approx((0.25, 0.25, 0.5))  # (1/2)^2 / 1
     assert half.psnr == pytest.approx(10 * math.log10(4))
 
 

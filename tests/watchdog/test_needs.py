@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+import msgspec
 import pytest
 
 from orchestrator.cluster.scheduler import Snapshot, TaskState
@@ -13,9 +14,11 @@ from orchestrator.launch.opened import OpenGrid
 from orchestrator.pruning.runs import prune
 from orchestrator.store.events import Ended, Started
 from orchestrator.store.layout import GridPaths
+from orchestrator.store.ledger import read_records
 from orchestrator.store.states import State
 from orchestrator.watchdog.proposal import carry_out, propose
 from orchestrator.watchdog.watch import Round, watch_once
+from orchestrator.worker.outcome import Result, sha256
 from tests.watchdog.study import Study
 
 FROM_THE_BEST = ["needs: {weights: {grid: g, pick: best}}"]
@@ -27,15 +30,15 @@ FROM_TWO = [
 
 
 class Follower:
-    """The grid `next`, whose runs start from those of a study."""
+    """A grid whose runs start from those of a study."""
 
-    def __init__(self, study: Study, needs: Sequence[str] = FROM_THE_BEST) -> None:
-        self._study, self._needs = study, needs
-        self.paths = GridPaths(study.folder / "runs" / "next")
+    def __init__(self, study: Study, needs: Sequence[str] = FROM_THE_BEST, name: str = "next") -> None:
+        self._study, self._needs, self._name = study, needs, name
+        self.paths = GridPaths(study.folder / "runs" / name)
 
     def draft(self) -> Draft:
-        file = self._study.folder / "next.yaml"
-        file.write_text("\n".join(["name: next", "entry: study:train", "code: none", "grid: {x: [1]}", *self._needs, ""]))
+        file = self._study.folder / f"{self._name}.yaml"
+        file.write_text("\n".join([f"name: {self._name}", "entry: study:train", "code: none", "grid: {x: [1]}", *self._needs, ""]))
         return make_draft(read_spec(file), self._study.folder / "runs", project=self._study.folder)
 
     def launch(self) -> None:
@@ -60,6 +63,17 @@ def complete(study: Study, *seeds: int) -> None:
         ended = Ended(at=2.0, run=record.id, attempt=1, state=State.COMPLETED, sha256="ab", best=float(seed))
         with study.pen() as pen:
             pen.write(started, ended)
+
+
+def complete_unseen(paths: GridPaths, run: str) -> None:
+    """Let a worker complete a run; nobody has recorded it."""
+    token, attempt = read_records(paths).get(run).token, paths.run(run).attempt(1)
+    attempt.checkpoint.mkdir(parents=True)
+    attempt.result.write_bytes(msgspec.json.encode(Result(run=run, attempt=1)))
+    started = Started(at=1.0, run=run, attempt=1, token=token, index=0, host="node1")
+    ended = Ended(at=2.0, run=run, attempt=1, state=State.COMPLETED, sha256=sha256(attempt.result.read_bytes()), best=1.0)
+    with paths.submission(token).journal(0).open("ab") as stream:
+        stream.writelines(msgspec.json.encode(line) + b"\n" for line in (started, ended))
 
 
 def prune_run(study: Study, seed: int) -> None:
@@ -98,6 +112,26 @@ def test_round_in_which_a_need_is_not_met_tells_of_it_and_writes_nothing(study: 
     watched = waiting.watch()
     assert (watched.told, watched.waiting) == ((), ("1 run waits for results of g",))
     assert sorted(path.name for path in waiting.paths.dir.rglob("*")) == before
+
+
+def test_result_of_a_grid_that_nobody_watches_is_enough(study: Study, waiting: Follower) -> None:
+    study.end(1, 2)
+    for seed in (1, 2):
+        study.paths.run(study.manifest(seed).id).attempt(1).checkpoint.mkdir()
+    assert study.states(1, 2) == [State.QUEUED, State.QUEUED]
+    assert waiting.watch().told == ("1 run has now what was waited for",)
+
+
+def test_grids_that_need_each_other_in_turn_can_all_be_launched_before_the_first_has_results(study: Study, waiting: Follower) -> None:
+    last = Follower(study, ["needs: {weights: {grid: next, where: 'x=1'}}"], name="last")
+    last.launch()
+    assert (last.watch().waiting, dict(last.grid.manifests)) == (("1 run waits for results of next",), {})
+    complete(study, 1, 2)
+    waiting.watch()
+    assert last.watch().waiting == ("1 run waits for results of next",)
+    [manifest] = waiting.grid.manifests.values()
+    complete_unseen(waiting.paths, manifest.id)
+    assert last.watch().told == ("1 run has now what was waited for",)
 
 
 def test_run_is_not_made_anew_when_another_result_is_now_the_best(study: Study) -> None:

@@ -38,9 +38,9 @@ def plan(kind: str, out: Path, counts: Any = None, spec: Spec | None = None) -> 
     return getattr(import_module(planner.module), planner.function)(out, counts or SMALL[kind][0], asked)
 
 
-def make(kind: str, out: Path, counts: Any = None, spec: Spec | None = None) -> list[Written]:
+def make(kind: str, out: Path, counts: Any = None, spec: Spec | None = None, *, workers: int = 1) -> list[Written]:
     """Write it."""
-    return list(write_files(plan(kind, out, counts, spec)))
+    return list(write_files(plan(kind, out, counts, spec), workers=workers))
 
 
 def slice_hashes(path: Path) -> list[str]:

@@ -13,6 +13,7 @@ import h5py
 import numpy as np
 import pytest
 
+from data.simulate import files
 from data.simulate.__main__ import main
 from data.simulate.command import EXAMPLES, KINDS, OPTIONS, build_parser, counts_of, spec_of
 from data.simulate.options import DATASETS, SITES, BrainSpec
@@ -95,6 +96,17 @@ def test_command_tells_wrong_input_in_one_line(tmp_path, capsys, arguments, mess
     (line,) = capsys.readouterr().err.splitlines()
     assert line.startswith(f"data.simulate: {message}")
     assert not (tmp_path / "out").exists()
+
+
+def test_as_many_files_are_made_at_a_time_as_asked_and_no_more_than_there_are(tmp_path, capsys, monkeypatch):
+    asked = []
+    monkeypatch.setattr(files, "as_they_end", lambda work, pieces, *, workers: (asked.append(workers), map(work, pieces))[1])
+    for more in ([], ["--workers", "2"], ["--workers", "9"]):
+        assert main([*tiny("digits", tmp_path), *more]) == 0
+    assert asked == [1, 2, 3]
+    with pytest.raises(SystemExit):
+        main([*tiny("digits", tmp_path), "--workers", "0"])
+    assert "'0' is not a number of 1 or more" in capsys.readouterr().err
 
 
 def test_command_tells_an_unwritable_folder(tmp_path, capsys):

@@ -45,6 +45,21 @@ def test_equal_options_give_equal_bytes_elsewhere(kind, tmp_path):
     assert [path.read_bytes() for path in files(first)] == [path.read_bytes() for path in files(second)]
 
 
+def test_several_files_at_a_time_have_the_same_bytes(tmp_path, monkeypatch):
+    """All kinds at once: starting processes is what takes the time."""
+    planned = [plan(kind, tmp_path / "it's many" / kind) for kind in KINDS]
+    together = PlannedData(
+        folders=tuple(folder for one in planned for folder in one.folders), files=tuple(f for one in planned for f in one.files)
+    )
+    monkeypatch.setenv("OMP_NUM_THREADS", "1")
+    made = list(write_files(together, workers=2))
+    assert sorted(file.path for file in made) == sorted(file.path for file in together.files)
+    for kind in KINDS:
+        make(kind, tmp_path / "one" / kind)
+    many, one = files(tmp_path / "it's many"), files(tmp_path / "one")
+    assert [path.read_bytes() for path in many] == [path.read_bytes() for path in one]
+
+
 @pytest.mark.parametrize("kind", KINDS)
 def test_second_call_keeps_every_file_and_a_damaged_one_is_made_again(kind, tmp_path):
     made = make(kind, tmp_path)

@@ -55,6 +55,14 @@ def test_combined_image_seen_by_the_maps_gives_kspace_back(tmp_path):
     np.testing.assert_allclose(ifftc(again)[inner], ifftc(kspace)[inner], atol=1e-5 * float(image.abs().max()))
 
 
+def test_file_says_the_largest_value_of_its_truth(tmp_path):
+    (file,) = make("knee", tmp_path, {"pd": {"train": 1, "val": 0, "test": 0}}, replace(SPEC, noise=0.1))
+    with h5py.File(file.path) as stored:
+        coils = np.fft.fftshift(np.fft.ifft2(np.fft.ifftshift(stored["kspace"][()], axes=(2, 3)), norm="ortho"), axes=(2, 3))
+        truth = np.abs((coils * stored["esp_maps"][()].conj()).sum(axis=1))
+        assert stored["esp_maps"].attrs["max_combined"] == pytest.approx(truth.max(), rel=1e-5)
+
+
 def test_expand_and_reduce_are_adjoint_on_its_maps(tmp_path):
     _, kspace, maps, _ = volume(tmp_path, replace(SPEC, noise=0.1))
     rng = np.random.default_rng(0)

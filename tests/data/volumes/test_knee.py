@@ -11,12 +11,14 @@ import pytest
 from data.errors import BadInput
 from data.kspace.description import MaskDescription
 from data.kspace.masks import draw
+from data.simulate.options import KneeSpec
 from data.volumes.description import KneeData
 from data.volumes.layouts import open_splits
 from data.volumes.loading import SliceDataset, stack_samples
 from data.volumes.sampling import Pick, buckets_of
 from data.volumes.splits import Splits
 from data.volumes.volume import Volume
+from tests.data.simulate.small_sets import ONE, make
 from tests.data.volumes.written import X, Y, draw_knee, write, write_knees
 
 POINTS = MaskDescription(kind="caipirinha", acceleration=4)
@@ -59,6 +61,15 @@ def test_maximum_is_that_of_the_whole_volume_read_or_as_the_file_says(root):
     with h5py.File(second.path, "a") as file:
         file["esp_maps"].attrs["max_combined"] = 7.5
     assert read(root).train[1].maximum == 7.5
+
+
+def test_simulated_volume_has_the_same_maximum_with_and_without_the_attribute(tmp_path):
+    make("knee", tmp_path, {"pd": ONE}, KneeSpec(size=(19, 17), slices=2, coils=3))
+    said = read(tmp_path, datasets=("pd",))
+    for volume in (*said.train, *said.val, *said.test):
+        with h5py.File(volume.path, "a") as file:
+            del file["esp_maps"].attrs["max_combined"]
+    assert read(tmp_path, datasets=("pd",)) == said
 
 
 def test_each_dataset_is_a_task_and_names_tell_them_apart(root):
@@ -164,7 +175,7 @@ def test_bad_files_are_left_out_with_a_warning_each_where_that_is_asked_for(root
 
 def test_folder_of_bad_files_alone_is_refused_even_then(root):
     (root / "pd" / "Val" / "04.h5").write_bytes(b"torn")
-    with pytest.raises(BadInput, match=r"pd/Val: none of its files can be used"):
+    with pytest.raises(BadInput, match=r"pd/Val: none of its volumes can be used"):
         read(root, skip_bad=True)
 
 

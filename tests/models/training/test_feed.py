@@ -72,6 +72,15 @@ def test_batches_hold_one_task_and_epochs_continue_at_any_batch(roots):
     assert all(torch.equal(a.kspace, b.kspace) for a, b in zip(rest, whole[1:], strict=True))
 
 
+@pytest.mark.parametrize("layout", ["knee", "sites", "cine", "paired"])
+def test_reading_process_gives_the_batches_that_this_process_would_read(roots, layout):
+    feeds = (open_on(roots[layout], train={"batch": 1, "num_workers": workers}) for workers in (1, 0))
+    found, expected = (epoch_of(feed, 1) for feed in feeds)
+    for one, other in zip(found, expected, strict=True):
+        pairs = zip(one._asdict().values(), other._asdict().values(), strict=True)
+        assert all(torch.equal(a, b) if isinstance(b, torch.Tensor) else a is b for a, b in pairs)
+
+
 def test_repeated_slices_of_the_smaller_task_have_masks_of_their_own(roots):
     feed = open_on({**roots["knee"], "sampling": "upsample"})
     samples = [sample for sample in epoch_of(feed, 1) if int(sample.task[0]) == 1]
@@ -100,6 +109,16 @@ def test_training_draws_pairs_from_the_range_and_validation_keeps_its_mask(roots
     assert all(value > 0.4 or value < 0.25 for value in fractions)
     plain = open_on(roots["knee"], mask=mask)
     assert all(torch.equal(a.mask, b.mask) for a, b in zip(batches(feed.val, CPU), batches(plain.val, CPU), strict=True))
+
+
+def test_test_volumes_are_sampled_as_test_mask_says_and_the_others_as_without_it(roots):
+    mask = {"kind": "equispaced_fraction", "acceleration": 4, "center_fraction": 0.1}
+    plain = open_on(roots["knee"], mask=mask)
+    feed = open_on(roots["knee"], mask=mask, test_mask={**mask, "acceleration": 2})
+    assert [float(sample.sampled_fraction) > 0.4 for sample in batches(plain.test, CPU)] == [False] * 4
+    assert [float(sample.sampled_fraction) > 0.4 for sample in batches(feed.test, CPU)] == [True] * 4
+    for ours, theirs in ((batches(feed.val, CPU), batches(plain.val, CPU)), (epoch_of(feed, 1), epoch_of(plain, 1))):
+        assert all(torch.equal(a.mask, b.mask) for a, b in zip(ours, theirs, strict=True))
 
 
 def test_a_loss_on_kspace_gets_it_as_it_was_before_the_mask(roots):
@@ -152,6 +171,8 @@ WRONG = [
     ("knee", {"train_mask": {"accelerations": []}}, r"train_mask.accelerations is \(\)"),
     ("knee", {"train_mask": {"accelerations": [4, 20], "center_fractions": [0.08]}}, r"center_fraction \* mask.acceleration is 1.6"),
     ("cine", {"mask": {"acceleration": 8}}, r"must be left out for data.layout cine: what is sampled is part of these data"),
+    ("cine", {"test_mask": {}}, r"mask, train_mask, test_mask is 'set'; it must be left out for data.layout cine"),
+    ("knee", {"test_mask": {"acceleration": 20}}, r"center_fraction \* mask.acceleration is 1.6.* at `\$.test_mask`"),
     ("paired", {"train_mask": {}}, r"must be left out for data.layout paired"),
 ]
 

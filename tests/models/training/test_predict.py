@@ -64,11 +64,30 @@ def test_checkpoint_alone_predicts_the_same_with_the_network_of_its_own_config(c
     assert not list(run.checkpoint_dir.glob("*.pt"))
 
 
+def test_evaluation_that_needs_metrics_alone_writes_no_images(config, tmp_path, trained):
+    made, result = trained
+    run, found = predict(config, made.checkpoint_dir, tmp_path / "measuring", keep_predictions=False)
+    assert {name: found[name] for name in found if name.startswith("test/")} == {
+        name: result[name] for name in result if name.startswith("test/")
+    }
+    assert [path for path in run.dir.rglob("*") if path.is_file()] == []
+
+
 def test_checkpoint_is_measured_under_the_mask_that_is_asked_for(config, tmp_path, trained):
     made, result = trained
     config["mask"]["acceleration"] = 6
     _, found = predict(config, made.checkpoint_dir, tmp_path / "predicting")
     assert found["test/sampled_fraction"] < result["test/sampled_fraction"]
+
+
+def test_test_is_judged_by_what_was_asked_of_it_and_validation_by_its_own_mask(config, tmp_path):
+    config["train"]["epochs"] = 1
+    config["mask"] |= {"acceleration": 10, "center_fraction": 0.05}
+    config["test_mask"] = {**config["mask"], "acceleration": 1.25}
+    run = LocalRun(tmp_path)
+    result = train(config, run)
+    assert result["test/sampled_fraction"] > 0.6  # asked of validation: 0.1
+    assert (result["test/degenerate"], run.reports[1]["val/degenerate"]) == (0, 0)
 
 
 def test_stopped_prediction_leaves_no_half_file(config, tmp_path, trained):
@@ -92,10 +111,10 @@ def test_checkpoint_of_other_weights_is_told_with_name_and_shapes(config, tmp_pa
         predict(config, path, tmp_path / "predicting")
 
 
-def test_checkpoint_whose_network_does_not_fit_the_data_is_told(config, tmp_path, trained):
-    config["data"] = {"layout": "cine", "root": str(write_cine(tmp_path / "hearts"))}
+def test_checkpoint_whose_network_does_not_fit_is_named_before_any_data_are_looked_for(config, tmp_path, trained):
+    config["data"] = {"layout": "cine", "root": "no such folder"}
     del config["mask"]
-    with pytest.raises(BadInput, match=r"model.kind is unet, data.layout is cine"):
+    with pytest.raises(BadInput, match=r"best.pt: train.init_from does not fit the data: model.kind is unet, data.layout is cine"):
         predict(config, trained[0].checkpoint_dir, tmp_path / "predicting")
 
 

@@ -15,7 +15,7 @@ MASK = MaskConfig(acceleration=4, center_fraction=0.08)
 
 def score(ssim: float, *, task: int = 0, psnr: float = 30.0, nmse: float = 0.04, fraction: float = 0.25) -> VolumeScore:
     """A volume of two slices, one of them empty."""
-    whole = Quality(nmse=nmse, nrmse=nmse**0.5, psnr=psnr, ssim=ssim)
+    whole = Quality(mse=4 * nmse, nmse=nmse, nrmse=nmse**0.5, psnr=psnr, ssim=ssim)
     empty = whole._replace(nmse=math.nan, nrmse=math.nan)
     return VolumeScore(task=task, losses=(0.1, 0.3), whole=whole, slices=(whole, empty), sampled_fractions=(fraction, fraction))
 
@@ -32,18 +32,27 @@ def test_metrics_are_means_over_volumes_and_named_by_task():
     assert (found["val/ssim/pd"], found["val/ssim/fs"]) == pytest.approx((0.8, 0.5))
     assert (found["val/n"], found["val/n/pd"], found["val/n/fs"]) == (3, 2, 1)
     assert found["val/loss/fs"] == pytest.approx(0.2)
+    assert found["val/mse"] == pytest.approx(0.16)  # 4 · 0.04
 
 
 def test_single_task_has_no_names_of_its_own():
     assert not [name for name in Evaluation(volumes=(score(0.9),)).means("val", ("",)) if name.count("/") > 1]
 
 
-def test_spread_tells_deviation_and_worst_of_volumes_and_slices():
+def test_spread_tells_deviation_worst_and_best_of_volumes_and_slices():
     found = Evaluation(volumes=(score(0.9, nmse=0.01), score(0.7, nmse=0.03))).spread("test")
-    assert (found["test/ssim_std"], found["test/ssim_worst"]) == pytest.approx((0.1, 0.7))
-    assert (found["test/nmse_std"], found["test/nmse_worst"]) == pytest.approx((0.01, 0.03))
+    assert (found["test/ssim_std"], found["test/ssim_worst"], found["test/ssim_best"]) == pytest.approx((0.1, 0.7, 0.9))
+    assert (found["test/nmse_std"], found["test/nmse_worst"], found["test/nmse_best"]) == pytest.approx((0.01, 0.03, 0.01))
     assert (found["test/slice_ssim"], found["test/slice_ssim_worst"], found["test/slice_n"]) == pytest.approx((0.8, 0.7, 4))
+    assert (found["test/slice_mse"], found["test/slice_ssim_best"]) == pytest.approx((0.08, 0.9))
     assert found["test/slice_nmse"] == pytest.approx(0.02)  # slices without any signal are left out
+
+
+def test_volume_without_any_error_has_an_infinite_psnr_and_no_deviation_of_it():
+    found = Evaluation(volumes=(score(0.9), score(1.0, psnr=math.inf, nmse=0.0))).spread("test")
+    assert math.isnan(found["test/psnr_std"])
+    assert (found["test/psnr_worst"], found["test/psnr_best"]) == (30.0, math.inf)
+    assert (found["test/slice_psnr"], found["test/slice_psnr_std"]) == (30.0, 0.0)
 
 
 @pytest.mark.parametrize(

@@ -29,7 +29,7 @@ from models.training.progress import Progress
 from tests.models.local_run import LocalRun
 
 ROOT = Path(__file__).parents[3]
-MEASURED = {f"val/{name}" for name in ("loss", "nmse", "nrmse", "psnr", "ssim")}
+MEASURED = {f"val/{name}" for name in ("loss", "mse", "nmse", "nrmse", "psnr", "ssim")}
 
 
 def best_weights(run: LocalRun) -> dict[str, torch.Tensor]:
@@ -160,9 +160,14 @@ def test_equal_configs_give_equal_bits_in_another_process(config, tmp_path, whol
     assert json.loads(other.stdout.splitlines()[-1]) == whole[1]
 
 
-@pytest.mark.parametrize(("key", "value"), [("num_workers", 2), ("checkpoint_min", 1e-9), ("images_every", 0)])
-def test_means_do_not_change_the_end(config, tmp_path, whole, key, value):
-    config["train"][key] = value
+SHOWN = {"images_every": 1, "preview": True, "show_volumes": ["brain_test_0001"], "export": True, "keep_checkpoints": 1}
+
+
+@pytest.mark.parametrize(
+    "means", [{"num_workers": 2}, {"checkpoint_min": 1e-9}, {"images_every": 0}, SHOWN], ids=lambda means: next(iter(means))
+)
+def test_means_do_not_change_the_end(config, tmp_path, whole, means):
+    config["train"].update(means)
     assert train(config, LocalRun(tmp_path / "other")) == whole[1]
 
 

@@ -1,0 +1,1 @@
+"""Training on several devices: a process for each GPU, or one network over two of them."""
