@@ -13,6 +13,7 @@ from data.limits import choice, limit, unknown
 from data.volumes.description import LAYOUTS, OWN_MASKS, DataDescription, layout_of
 from models.model_config import MODEL_KINDS, ModelConfig, SpiritConfig
 from models.training_config import LoopConfig, LossConfig, OptimConfig, WeightingConfig
+from models.unknown_keys import why_refused
 
 MASKS = KINDS
 TASKS = ("train", "train_and_predict", "predict")
@@ -118,8 +119,8 @@ def read_config_as(kind: type[Config], values: Mapping[str, Any]) -> Config:
     try:
         return msgspec.convert(values, kind)
     except msgspec.ValidationError as error:
-        file = f"{kind.__module__.replace('.', '/')}.py"
-        raise BadInput(f"config: {error}. See {file} for what each key takes.") from error
+        why = why_refused(kind, values, error)
+        raise BadInput(f"config: {why}. See docs/models.md and docs/data.md for what each key takes.") from error
 
 
 def plain_config(config: TrainConfig) -> dict[str, Any]:

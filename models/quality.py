@@ -32,7 +32,8 @@ class Quality(NamedTuple):
 def volume_quality(image: Tensor, target: Tensor, data_range: Tensor | None = None) -> Quality:
     """Compare a volume with the truth. image, target: (slice, y, x). Computed in float64.
 
-    data_range: a scalar; None: the largest true value of the volume.
+    data_range: a scalar; None: the largest value of `target`, as fastMRI's metrics do. That is the volume as it is measured: where
+    images are cropped or slices are left out, it may lie below Volume.maximum, the data range of losses.
     """
     image, target = image.double(), target.double()
     peak = target.max() if data_range is None else data_range.double()

@@ -11,6 +11,8 @@ from data.limits import choice, limit
 
 COLUMN_KINDS = ("random", "equispaced", "equispaced_fraction", "magic", "magic_fraction")
 """They sample whole columns; data/kspace/columns.py draws them."""
+CENTRE_ON_TOP = ("equispaced", "magic")
+"""Columns of which the centre is sampled besides those of the spacing: it may be as large as it likes."""
 PLANE_KINDS = ("uniform", "column_uniform", "caipirinha", "tile_random", "poisson_disc")
 """They sample points of a plane of two phase-encoding axes; data/kspace/planes.py and poisson.py draw them."""
 FIXED_KINDS = ("uniform", "column_uniform", "caipirinha", "tile_random")
@@ -83,6 +85,8 @@ class MaskDescription(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_
         self._check_kind()
 
     def _check_budget(self) -> None:
+        if self.kind in CENTRE_ON_TOP:
+            return
         factors = 1 if self.kind in COLUMN_KINDS else {"none": 0, "square": 2, "column": 1}[self.calibration]
         product = self.center_fraction**factors * self.acceleration if factors else 0.0
         power = " squared" if factors == 2 else ""

@@ -13,7 +13,7 @@ from data.errors import BadInput
 from data.kspace.budget import Budget, periodic, refuse_excess, thin
 from data.kspace.calibration import Columns, Points, calibration_points, center_columns
 from data.kspace.columns import COLUMNS, bounds
-from data.kspace.description import COLUMN_KINDS, KINDS, LEARNED_KINDS, MaskDescription
+from data.kspace.description import CENTRE_ON_TOP, COLUMN_KINDS, KINDS, LEARNED_KINDS, MaskDescription
 from data.kspace.planes import TILE, caipirinha_points, lattice_period, tile_random_points, uniform_points
 from data.kspace.poisson import poisson_disc_points
 
@@ -73,12 +73,14 @@ def draw_mask(kind: str, width: int, *, center_fraction: float, acceleration: fl
     """Draw a mask of `width` columns. kind: one of COLUMN_KINDS. acquired: columns that hold data; the others are never sampled.
 
     round(width * center_fraction) columns around width // 2 are always kept; the rest follows the kind.
-    Raises BadInput when the kind is unknown, the acceleration exceeds the columns, or the centre alone exceeds width / acceleration.
+    Raises BadInput when the kind is unknown, the acceleration exceeds the columns, or the centre alone exceeds width / acceleration
+    and does not come on top of it.
     """
     if kind not in COLUMNS:
         raise BadInput(f"mask.kind: '{kind}' is unknown among masks of columns. Known: {', '.join(sorted(COLUMNS))}.")
     center = center_columns(width, center_fraction)
-    refuse_excess("columns", int(center.sum()), width, acceleration, key=f"center_fraction {center_fraction:g}")
+    within_budget = 0 if kind in CENTRE_ON_TOP else int(center.sum())
+    refuse_excess("columns", within_budget, width, acceleration, key=f"center_fraction {center_fraction:g}")
     inside = np.zeros(width, dtype=bool)
     inside[acquired] = True
     columns = (COLUMNS[kind](center, acceleration, rng) | center) & inside

@@ -44,8 +44,7 @@ class ArrayDataset(Dataset[Sample]):
         self.volumes = tuple(volumes)
         counts = [volume.shape[0] for volume in self.volumes]
         self._number = np.repeat(np.arange(len(counts)), counts)
-        self._index = np.concatenate([np.arange(count) for count in counts])
-        self._place = np.repeat([volume.first for volume in self.volumes], counts) + self._index
+        self._place = np.concatenate([volume.first + np.arange(volume.shape[0]) for volume in self.volumes])
         self._maximum = np.array([volume.maximum for volume in self.volumes], dtype=np.float32)
         self._draw_mask = draw_mask
         self._fixed = fixed
@@ -72,7 +71,7 @@ class ArrayDataset(Dataset[Sample]):
             maximum=torch.from_numpy(self._maximum[self._number[items]]),
             sampled_fraction=fractions,
             volume=torch.from_numpy(self._number[items]),
-            slice=torch.from_numpy(self._index[items]),
+            slice=torch.from_numpy(self._place[items]),
             full_kspace=torch.from_numpy(full) if self._keep_full else None,
         )
 

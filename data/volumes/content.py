@@ -13,28 +13,33 @@ from data.volumes.sampling import Pick
 from data.volumes.volume import Volume
 
 
-def read_whole(volume: Volume, cache: Path | None) -> Volume:
+def refuse_bad_pixels(volume: Volume, cache: Path | None) -> Volume:
     """Return a volume after all of its slices were read. Raises BadInput for one that is damaged or holds NaN or Inf, as training does.
 
     cache: the folder of data.cache; a note is left there that all is well, so that the next run on this node need not look again.
     """
     note = None if cache is None else note_about(volume.path, cache, f"{volume.first}-{volume.shape[0]}.good")
     if note is None or not note.exists():
-        _read_slices(volume, cache)
+        look = _read_series if volume.layout == "cine" else _read_slices
+        look(volume, cache)
     if note is not None:
         with contextlib.suppress(OSError):  # the disk is full, or refuses: the next run looks again
             note.touch()
     return volume
 
 
-def _read_slices(volume: Volume, cache: Path | None) -> None:
-    series, reader = SeriesDataset((volume,), cache=cache), SliceReader(cache)
+def _read_series(volume: Volume, cache: Path | None) -> None:
+    series = SeriesDataset((volume,), cache=cache)
     try:
-        for index in range(volume.shape[0]):
-            if volume.layout == "cine":
-                series[Pick(0, index)]
-            else:
-                refuse_nan(READ_PIXELS[volume.layout](reader, volume, index), volume, index)
+        series[Pick(0, 0)]
     finally:
         series.reader.close()
+
+
+def _read_slices(volume: Volume, cache: Path | None) -> None:
+    reader = SliceReader(cache)
+    try:
+        for index in range(volume.shape[0]):
+            refuse_nan(READ_PIXELS[volume.layout](reader, volume, index), volume, index)
+    finally:
         reader.close()

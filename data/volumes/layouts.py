@@ -9,7 +9,7 @@ from pathlib import Path
 from data.volumes.arrays import read_arrays, refuse_differing
 from data.volumes.cache import cache_folder
 from data.volumes.cine import read_series
-from data.volumes.content import read_whole
+from data.volumes.content import refuse_bad_pixels
 from data.volumes.description import ArrayData, CineData, DataDescription, FastmriData, KneeData, PairedData, SiteData
 from data.volumes.fastmri import read_volume
 from data.volumes.formats import damage_told
@@ -33,7 +33,7 @@ def open_splits(description: DataDescription) -> Splits:
 
 def usable(data: DataDescription, volumes: tuple[Volume, ...]) -> tuple[Volume, ...]:
     """Return the volumes that are left, where data.skip_bad asks to look at all of their pixels."""
-    return without_bad(volumes, partial(read_whole, cache=cache_folder(data.cache))) if data.skip_bad else volumes
+    return without_bad(volumes, partial(refuse_bad_pixels, cache=cache_folder(data.cache))) if data.skip_bad else volumes
 
 
 def _read_split(data: DataDescription, split: str) -> Iterator[Volume]:

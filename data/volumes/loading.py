@@ -41,13 +41,13 @@ class Sample(NamedTuple):
     target: Tensor
     """(batch, y, x) float32: the truth, a magnitude, from the fully sampled data."""
     maximum: Tensor
-    """(batch,) float32: the largest value of the target's volume, the data range."""
+    """(batch,) float32: the data range of losses, Volume.maximum."""
     sampled_fraction: Tensor
     """(batch,) float32: kept positions by acquired ones."""
     volume: Tensor
     """(batch,) int64: index of the volume in its split."""
     slice: Tensor
-    """(batch,) int64: index of the slice among those used of its volume."""
+    """(batch,) int64: index of the slice in its file."""
     sens_maps: Tensor | None = None
     """(batch, coil, y, x) complex64: sensitivity maps that come with the data."""
     task: Tensor | None = None
@@ -121,7 +121,7 @@ class SliceDataset(Dataset[Sample]):
             maximum=torch.tensor(volume.maximum),
             sampled_fraction=torch.tensor(sampled_fraction),
             volume=torch.tensor(number),
-            slice=torch.tensor(index),
+            slice=torch.tensor(volume.first + index),
             sens_maps=_tensor(pixels.sens_maps),
             task=None if volume.task is None else torch.tensor(volume.task),
             complex_target=_tensor(pixels.complex_target),

@@ -25,7 +25,8 @@ class SliceReader:
 
     HDF5 handles must not be used on both sides of a fork: a process that finds handles of another one
     opens its own. Pickling (spawned DataLoader workers) leaves the handles behind. `cache`: a folder on the node's own disk, to which
-    each file is copied before it is opened. `new_array` makes the arrays that are read into.
+    each file is copied before it is opened. `new_array` makes the arrays that are read into, and may be replaced: a reading process puts
+    one in its place that makes them in shared memory.
     """
 
     def __init__(self, cache: Path | None = None) -> None:

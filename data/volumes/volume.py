@@ -27,7 +27,9 @@ class Volume:
     acquired: tuple[int, int]
     """First column of k-space that the scanner acquired, and the one after the last; the others are padding."""
     maximum: float
-    """The data range of losses and metrics: the largest value of the target."""
+    """The data range of losses, and the white of pictures: the largest value of the target, of knees also in what is cropped or left out.
+
+    Metrics take the largest true value of what they measure; of cine series they take this."""
     fingerprint: str
     """Hash of the shape and of pixels from the middle: equal for copies under another name."""
     acquisition: str = ""

@@ -20,11 +20,12 @@ from models.federated.step import FederatedStepper
 from models.federated.target import TargetBatches
 from models.training.context import Run
 from models.training.feed import feed_of
-from models.training.fit import refuse_misfit
+from models.training.fit import refuse_misfit, refuse_misfit_loss
 from models.training.loop import Trainer
 from models.training.parallel.plan import choose_device
 from models.training.parallel.ranks import Ranks
-from models.training.session import reproducible, train_and_test
+from models.training.pictures import refuse_unknown_volumes
+from models.training.session import reproducible, test_volumes, train_and_test
 
 
 def train_config(values: Mapping[str, Any], run: Run) -> dict[str, float]:
@@ -32,9 +33,11 @@ def train_config(values: Mapping[str, Any], run: Run) -> dict[str, float]:
     config = read_federated(values)
     device = choose_device(config.train.device)
     refuse_misfit(config.network, config.data)
+    refuse_misfit_loss(config.loss.kind, config.network, config.data)
     with reproducible(config.seed, config.train.threads, (device,)), ExitStack() as opened:
         splits = open_splits(config)
         feed = opened.enter_context(closing(feed_of(splits, RoundOrder(buckets_of(splits.train), config), config, device)))
+        refuse_unknown_volumes(config.train.show_volumes, test_volumes(feed))
         target = open_target(config, splits, device)
         if target is not None:
             opened.enter_context(closing(target))

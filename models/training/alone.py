@@ -14,6 +14,8 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
+from models.training.checkpoint import STATE_PATTERN
+
 
 class Stopped(BaseException):
     """The run was asked to stop, and has written a checkpoint."""
@@ -38,7 +40,7 @@ class AloneRun:
     @property
     def resume_from(self) -> Path | None:
         """The folder of checkpoints, once it holds something."""
-        return self.checkpoint_dir if any(self.checkpoint_dir.glob("state-*.pt")) else None
+        return self.checkpoint_dir if any(self.checkpoint_dir.glob(STATE_PATTERN)) else None
 
     def stop_on_signals(self) -> None:
         """Let the first SIGINT or SIGTERM ask for the end; a second one ends at once."""

@@ -8,7 +8,7 @@ import uuid
 import zipfile
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import torch
 
@@ -17,10 +17,9 @@ from data.whole_files import sync
 BEST = "best.pt"
 """Weights of the best epoch with the config that made them: what evaluation and transfer read."""
 STATE_PATTERN = "state-*.pt"
-KEPT_STATES = 2
 
 
-def save_state(folder: Path, state: Mapping[str, Any], *, epoch: int, batches: int, keep: int = KEPT_STATES) -> Path:
+def save_state(folder: Path, state: Mapping[str, Any], *, epoch: int, batches: int, keep: int) -> Path:
     """Write the full state of training; afterwards remove all but the `keep` newest. Names sort by epoch and batch."""
     path = folder / f"state-{epoch:06d}-{batches:09d}.pt"
     write_whole(path, state)
@@ -56,7 +55,12 @@ def _read_or_log(path: Path, log: Callable[[str], None]) -> dict[str, Any] | Non
 
 
 def write_whole(path: Path, content: Mapping[str, Any]) -> None:
-    """Save `content` aside, sync, rename. A plain torch.save file: torch.load(path, weights_only=True) reads it.
+    """Write `content` as a plain torch.save file: torch.load(path, weights_only=True) reads it."""
+    save_whole(path, lambda stream: torch.save(dict(content), stream))
+
+
+def save_whole(path: Path, save: Callable[[BinaryIO], object]) -> None:
+    """Let `save` write aside, sync, rename. The folder is made where there is none.
 
     Aside is beside the folder, not in it: a folder that is not empty holds a checkpoint.
     """
@@ -64,7 +68,7 @@ def write_whole(path: Path, content: Mapping[str, Any]) -> None:
     aside = path.parent.with_name(f".{path.name}.{uuid.uuid4().hex[:8]}")
     try:
         with open(aside, "xb") as stream:
-            torch.save(dict(content), stream)
+            save(stream)
             stream.flush()
             os.fsync(stream.fileno())
         os.replace(aside, path)

@@ -31,13 +31,13 @@ class Reconstructed(NamedTuple):
     """Its index in the split."""
     task: int
     slices: list[int]
-    """Which slices of the volume."""
+    """Their indices in the file; of a cine series the numbers of its frames."""
     image: Tensor
     """(slice, y, x)."""
     target: Tensor
     """(slice, y, x)."""
     maximum: float
-    """The data range."""
+    """The data range of losses, and the white of pictures."""
     given: list[Tensor]
     """What the network was given, as images (slice, y, x) in pieces; none where nobody watches."""
     masks: list[Tensor]
@@ -106,7 +106,6 @@ def given_image(sample: AnySample) -> Tensor:
 
 
 def _piece(sample: AnySample, image: Tensor, *, watched: bool) -> Reconstructed:
-    masked = watched and isinstance(sample, Sample)
     return Reconstructed(
         number=int(sample.volume[0]),
         task=task_of(sample),
@@ -115,7 +114,7 @@ def _piece(sample: AnySample, image: Tensor, *, watched: bool) -> Reconstructed:
         target=sample.target.flatten(0, -3),
         maximum=float(sample.maximum[0]),
         given=[given_image(sample)] if watched else [],
-        masks=[sample.mask.expand(-1, sample.kspace.shape[-2], -1)] if masked and isinstance(sample, Sample) else [],
+        masks=[sample.mask.expand(-1, sample.kspace.shape[-2], -1)] if watched and isinstance(sample, Sample) else [],
     )
 
 
@@ -130,7 +129,7 @@ def _joined(pieces: list[Reconstructed]) -> Reconstructed:
 
 
 def _score(volume: Reconstructed, is_cine: bool, losses: list[float], fractions: list[float]) -> VolumeScore:
-    data_range = volume.image.new_tensor(volume.maximum) if is_cine else None
+    data_range = volume.image.new_tensor(volume.maximum) if is_cine else None  # None: the largest true value of what is measured
     return VolumeScore(
         task=volume.task,
         losses=tuple(losses),

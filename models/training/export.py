@@ -2,10 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import uuid
-from pathlib import Path
-
 import torch
 from torch import Tensor, nn
 from torch.utils.data import DataLoader
@@ -14,6 +10,7 @@ from data.volumes.cine_sample import CineSample
 from data.volumes.loading import Sample
 from models.network import Network
 from models.reconstruction import Reconstruction
+from models.training.checkpoint import save_whole
 from models.training.context import Run
 from models.training.feed import AnySample, batches
 
@@ -56,7 +53,7 @@ def export_network(model: Network, loader: DataLoader[AnySample], run: Run, devi
     if not difference <= TOLERANCE:
         run.log(f"{EXPORTED} is not written: its image differs from the network's by {difference:.1e} of the largest value")
         return
-    _write(program, run.checkpoint_dir / EXPORTED)
+    save_whole(run.checkpoint_dir / EXPORTED, lambda stream: torch.export.save(program, stream))
     shapes = ", ".join(str(tuple(values.shape)) for values in tensors)
     run.log(f"{EXPORTED} takes {shapes}; its image differs from the network's by {difference:.1e} of the largest value")
 
@@ -74,12 +71,3 @@ def names_of(model: Network, sample: AnySample) -> tuple[str, ...]:
 def largest_difference(image: Tensor, expected: Tensor) -> float:
     """Return the largest difference of two images in parts of the largest value of the second; NaN where one holds NaN."""
     return float((image - expected).abs().max() / expected.abs().max())
-
-
-def _write(program: torch.export.ExportedProgram, path: Path) -> None:
-    aside = path.parent.with_name(f".{uuid.uuid4().hex[:8]}.{path.name}")
-    try:
-        torch.export.save(program, aside)
-        os.replace(aside, path)
-    finally:
-        aside.unlink(missing_ok=True)

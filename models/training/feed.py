@@ -26,7 +26,7 @@ from data.volumes.splits import Splits
 from data.volumes.unlabelled import Unlabelled
 from data.volumes.volume import Volume
 from models.config import MaskConfig, TrainConfig
-from models.training.fit import refuse_misfit, refuse_missing, refuse_other_shapes
+from models.training.fit import refuse_misfit, refuse_misfit_loss, refuse_missing, refuse_other_shapes
 from models.training.parcel import AHEAD, Packer, received
 
 AnySample = Sample | CineSample
@@ -63,6 +63,7 @@ def open_feed(config: TrainConfig, device: torch.device, share: Share = Share())
     """
     if config.model is not None:
         refuse_misfit(config.model, config.data)
+        refuse_misfit_loss(config.loss.kind, config.model, config.data)
     splits = open_splits(config.data)
     order = ShuffledBatches(
         buckets_of(splits.train),

@@ -6,13 +6,41 @@ from collections.abc import Iterable
 
 from data.errors import BadInput
 from data.kspace.description import LEARNED_KINDS, MaskDescription
-from data.volumes.description import CineData, DataDescription, KneeData, PairedData, layout_of
+from data.volumes.description import OWN_MASKS, CineData, DataDescription, KneeData, PairedData, layout_of
 from data.volumes.paired import GRAPPA_KEY, images_of
 from data.volumes.volume import Volume
-from models.model_config import MODEL_KINDS, CineConfig, ModelConfig, MultiTaskVarNetConfig, SpiritConfig, VarNetConfig, VarNetRcanConfig
+from models.model_config import (
+    MODEL_KINDS,
+    CineConfig,
+    EndToEndVarNetConfig,
+    ModelConfig,
+    MultiTaskVarNetConfig,
+    SpiritConfig,
+    VarNetConfig,
+    VarNetRcanConfig,
+)
 from models.sampling.learned import budget_of
 
 CINE_KINDS = tuple(kind for kind in MODEL_KINDS if kind.startswith("unet") and kind != "unet")
+GIVE_COMPLEX_IMAGES = (VarNetConfig, MultiTaskVarNetConfig)
+PREDICT_KSPACE = (EndToEndVarNetConfig, SpiritConfig, *GIVE_COMPLEX_IMAGES)
+
+
+def refuse_misfit_loss(loss: str, model: ModelConfig, data: DataDescription) -> None:
+    """Raise BadInput where loss.kind compares what the network does not give, or what the data do not hold."""
+    kind, layout = str(model.__struct_config__.tag), layout_of(data)
+    if loss == "complex_l1" and not isinstance(model, GIVE_COMPLEX_IMAGES):
+        advice = f"Choose l1, or one of {_names(GIVE_COMPLEX_IMAGES)}"
+        raise BadInput(f"loss.kind is complex_l1, but model.kind {kind} gives magnitudes alone. {advice}.")
+    if loss == "kspace_nmse" and not isinstance(model, PREDICT_KSPACE):
+        advice = f"Choose a loss of images, or one of {_names(PREDICT_KSPACE)}"
+        raise BadInput(f"loss.kind is kspace_nmse, but model.kind {kind} predicts no k-space. {advice}.")
+    if loss == "kspace_nmse" and layout in OWN_MASKS:
+        raise BadInput(f"loss.kind is kspace_nmse, but data.layout {layout} holds no fully sampled k-space. Choose a loss of images.")
+
+
+def _names(models: Iterable[type[ModelConfig]]) -> str:
+    return ", ".join(str(model.__struct_config__.tag) for model in models)
 
 
 def refuse_misfit(model: ModelConfig, data: DataDescription) -> None:

@@ -10,13 +10,12 @@ import msgspec
 from torch import Tensor, nn
 
 from data.errors import BadInput
-from data.volumes.description import DataDescription
 from models.config import TrainConfig, read_config
 from models.model_config import ModelConfig, VarNetRcanConfig
 from models.network import Network
 from models.training.checkpoint import BEST, Damaged, read_whole
 from models.training.context import Run
-from models.training.fit import refuse_misfit
+from models.training.fit import refuse_misfit, refuse_misfit_loss
 
 NO_ARCHITECTURE = ("drop_prob", "varnet", "ensemble", "ensemble_validation")
 """Keys of `model` in which networks of the same weights may differ."""
@@ -49,18 +48,20 @@ def read_initial(named: str, run: Run, *, key: str = "train.init_from") -> Initi
     return Initial(path, read_config(content["config"]), content["model"], content["epoch"])
 
 
-def refuse_unfit(initial: Initial, data: DataDescription) -> None:
-    """Raise BadInput, naming the checkpoint, where its network cannot take what the data give."""
+def refuse_unfit(initial: Initial, config: TrainConfig) -> None:
+    """Raise BadInput, naming the checkpoint, where its network cannot take what the data give, or not give what the loss needs."""
     try:
-        refuse_misfit(initial.config.network, data)
+        refuse_misfit(initial.config.network, config.data)
+        refuse_misfit_loss(config.loss.kind, initial.config.network, config.data)
     except BadInput as error:
-        raise BadInput(f"{initial.path}: train.init_from does not fit the data: {error}") from error
+        raise BadInput(f"{initial.path}: train.init_from does not fit data and loss: {error}") from error
 
 
 def refuse_other_network(initial: Initial, ours: ModelConfig, *, key: str = "train.init_from", section: str = "model") -> None:
     """Raise BadInput, naming the keys, where a checkpoint belongs to another architecture. section: where ours stands in the config."""
     theirs, wanted = _plain(initial.config.network), _plain(ours)
     differing = [name for name in {**theirs, **wanted} if theirs.get(name) != wanted.get(name) and name not in NO_ARCHITECTURE]
+    differing = ["kind"] if "kind" in differing else differing  # the other keys of another kind mean something else
     if differing:
         told = "; ".join(f"{section}.{name} is {theirs.get(name)} there, {wanted.get(name)} here" for name in differing)
         raise BadInput(f"{initial.path}: is of another architecture: {told}. Choose another {key}, or the same {section}.")

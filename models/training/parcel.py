@@ -93,6 +93,7 @@ class Slot:
         arrays = {name: values.contiguous() for name, values in arrays.items()}
         held = {name: self._place(name, values) for name, values in arrays.items() if self._holds(values)}
         if not held:
+            # what was read into this memory became another array (a mirrored one) and is not part of the batch
             self._used = 0
         missing = {name: self._reserve(name, values) for name, values in arrays.items() if name not in held}
         if self._used > self.memory.numel():
@@ -132,11 +133,13 @@ class Packer(Generic[BatchT]):
     def __init__(self, stack: Callable[[Sequence[BatchT]], BatchT]) -> None:
         self._stack = stack
         self._slots = deque(Slot() for _ in range(SLOTS))
-        self._alone = False
+        self._expects_one = False
 
     def __call__(self, samples: Sequence[BatchT]) -> BatchT | Parcel[BatchT]:
         """Return the batch as it is in the process that trains, as a parcel in one that reads for it."""
-        batch, self._alone = self._stack(samples), len(samples) == 1
+        batch = self._stack(samples)
+        # the next batch is as long as this one, save for the last of an epoch: if not, new_array only costs a copy
+        self._expects_one = len(samples) == 1
         return batch if get_worker_info() is None else self._pack(batch)
 
     def serve(self, worker: int) -> None:
@@ -146,7 +149,7 @@ class Packer(Generic[BatchT]):
 
     def new_array(self, shape: tuple[int, ...], dtype: np.dtype[Any]) -> NDArray[Any]:
         """Return an array that is not set: for a batch of one slice where it will be needed, which saves the copy."""
-        return self._slots[0].new_array(shape, dtype) if self._alone else np.empty(shape, dtype)
+        return self._slots[0].new_array(shape, dtype) if self._expects_one else np.empty(shape, dtype)
 
     def _pack(self, batch: BatchT) -> Parcel[BatchT]:
         slot = self._slots[0]

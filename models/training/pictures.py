@@ -75,14 +75,18 @@ class MiddleSlices:
             board.image(name, array, step)
 
 
+def refuse_unknown_volumes(chosen: Collection[str], names: Sequence[str]) -> None:
+    """Raise BadInput for a volume of train.show_volumes that is not among those of the split."""
+    for name in chosen:
+        if name not in names:
+            raise BadInput(f"train.show_volumes: {unknown(name, names)}.")
+
+
 class WholeVolumes:
     """Shows every slice of chosen volumes, with the number of the slice as the step, so that one scrolls through them."""
 
     def __init__(self, chosen: Collection[str], names: Sequence[str], *, run: Run, board: Board) -> None:
-        """names: of all volumes of the split. Raises BadInput for a chosen one that is not among them."""
-        for name in chosen:
-            if name not in names:
-                raise BadInput(f"train.show_volumes: {unknown(name, names)}.")
+        """names: of all volumes of the split."""
         self._chosen, self._names, self._run, self._board = chosen, names, run, board
 
     def __call__(self, volume: Reconstructed) -> None:

@@ -25,7 +25,7 @@ from models.training.parallel.parent import train_in_processes
 from models.training.parallel.plan import count_gpus, count_processes, devices_of, refuse_unsplittable
 from models.training.parallel.ranks import Ranks
 from models.training.parallel.split import place
-from models.training.pictures import Board, WholeVolumes
+from models.training.pictures import Board, WholeVolumes, refuse_unknown_volumes
 from models.training.precision import Precision
 from models.training.predict import PREDICTIONS, Predictions
 from models.training.scores import Evaluation, why_degenerate
@@ -51,6 +51,7 @@ def compute(config: TrainConfig, run: Run, devices: tuple[torch.device, ...], ra
     with reproducible(config.seed, config.train.threads, devices):
         feed = open_feed(config, devices[0], ranks.share)
         try:
+            refuse_unknown_volumes(config.train.show_volumes, test_volumes(feed))
             if measured is not None:
                 return _predict(config, run, feed, devices, measured)
             return train_and_test(Trainer(Stepper(config, epoch_slices(config, feed), devices), run, feed, devices, ranks))
@@ -64,13 +65,13 @@ def train_and_test(trainer: Trainer) -> dict[str, float]:
     trainer.start()
     keep_frozen_images(trainer.stepper.kept, (feed.train, feed.val, feed.test), config, run, device)
     train, val, test = (len(slices_of(loader)) for loader in (feed.train, feed.val, feed.test))
-    run.log(f"{train} train, {val} val, {test} test slices {_told_place(trainer.devices, trainer.ranks)}")
+    run.log(f"{train} train, {val} val, {test} test slices {_describe_place(trainer.devices, trainer.ranks)}")
     trainer.fit()
     if not trainer.ranks.is_first:
         return {}
     best_epoch = trainer.progress.best_epoch
     with watching(config, run, feed, checkpoint=str(run.checkpoint_dir / BEST), epoch=best_epoch) as watchers:
-        results = _told(trainer.test(watchers), config, run, feed)
+        results = _test_metrics(trainer.test(watchers), config, run, feed)
     trainer.export_best(results)
     drop_states(run.checkpoint_dir, keep=1)
     if config.train.export:
@@ -86,7 +87,7 @@ def train_and_test(trainer: Trainer) -> dict[str, float]:
 def _read_measured(config: TrainConfig, run: Run) -> Initial:
     """Read the checkpoint of train.init_from. Raises BadInput where its network cannot take the data, before a file of them is opened."""
     initial = read_initial(config.train.init_from, run)
-    refuse_unfit(initial, config.data)
+    refuse_unfit(initial, config)
     refuse_other_mask(initial.config.mask, config.mask)
     if config.train.split:
         refuse_unsplittable(initial.config.network)
@@ -113,10 +114,10 @@ def _predict(config: TrainConfig, run: Run, feed: Feed, devices: tuple[torch.dev
         )
     if config.train.export:
         export_network(model, feed.test, run, device)
-    return _told(found, config, run, feed) | {"best_epoch": initial.epoch, "parameters": count_parameters(model)}
+    return _test_metrics(found, config, run, feed) | {"best_epoch": initial.epoch, "parameters": count_parameters(model)}
 
 
-def _told(found: Evaluation, config: TrainConfig, run: Run, feed: Feed) -> dict[str, float]:
+def _test_metrics(found: Evaluation, config: TrainConfig, run: Run, feed: Feed) -> dict[str, float]:
     """Return the metrics of the test split; a degenerate result is marked and logged."""
     why = why_degenerate(found, config.asked_test_mask)
     if why:
@@ -129,7 +130,7 @@ def _told(found: Evaluation, config: TrainConfig, run: Run, feed: Feed) -> dict[
 @contextmanager
 def watching(config: TrainConfig, run: Run, feed: Feed, *, checkpoint: str, epoch: int) -> Iterator[list[Watch]]:
     """Yield who is to see the test volumes: files of predictions, and pictures of whole volumes, as the config asks."""
-    names = [volume.name for volume in slices_of(feed.test).volumes]
+    names = test_volumes(feed)
     with ExitStack() as opened:
         watchers: list[Watch] = []
         if config.keeps_predictions:
@@ -140,6 +141,10 @@ def watching(config: TrainConfig, run: Run, feed: Feed, *, checkpoint: str, epoc
             opened.callback(board.close)
             watchers.append(WholeVolumes(config.train.show_volumes, names, run=run, board=board))
         yield watchers
+
+
+def test_volumes(feed: Feed) -> list[str]:
+    return [volume.name for volume in slices_of(feed.test).volumes]
 
 
 def stop_if_asked(run: Run) -> None:
@@ -153,7 +158,7 @@ def count_parameters(model: Network) -> int:
     return sum(weights.numel() for weights in model.parameters())
 
 
-def _told_place(devices: Sequence[torch.device], ranks: Ranks) -> str:
+def _describe_place(devices: Sequence[torch.device], ranks: Ranks) -> str:
     """Say where it computes, for the log."""
     together = f", as one of {ranks.share.ranks} processes" if ranks.share.ranks > 1 else ""
     return f"on {' and '.join(map(str, devices))} with {torch.get_num_threads()} CPU threads{together}"

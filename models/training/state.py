@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
@@ -57,13 +57,28 @@ def restore(trainer: Trainer) -> bool:
 
 def _refuse_other_config(found: dict[str, Any], trainer: Trainer) -> None:
     """A checkpoint continues the same science only; means may change (workers, micro-batches, more epochs)."""
-    ours: dict[str, Any] = msgspec.to_builtins(trainer.config)
-    compared = [(key, ours[key], found.get(key)) for key in ours if key not in MEANS]
-    compared += [(f"train.{key}", ours["train"][key], found["train"].get(key)) for key in SCIENCE_OF_TRAIN]
-    compared += [(f"data.{key}", value, found["data"].get(key)) for key, value in ours["data"].items() if key not in PLACES]
-    for key, wanted, there in compared:
-        if wanted != there:
-            raise BadInput(f"{trainer.run.resume_from}: has {key} = {there}, this run has {wanted}. Start a new run instead.")
+    theirs, ours = _science(found), _science(msgspec.to_builtins(trainer.config))
+    differing = [key for key in {**theirs, **ours} if theirs.get(key) != ours.get(key)]
+    if differing:
+        told = "; ".join(f"{key} is {theirs.get(key, 'none')} there, {ours.get(key, 'none')} here" for key in differing)
+        way_out = "Choose another folder (--out), or the same config"
+        raise BadInput(f"{trainer.run.resume_from}: is of another config: {told}. {way_out}.")
+
+
+def _science(config: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what a checkpoint is bound to: dotted key → value."""
+    kept = {key: values for key, values in config.items() if key not in MEANS}
+    kept["train"] = {key: config["train"].get(key) for key in SCIENCE_OF_TRAIN}
+    kept["data"] = {key: value for key, value in config["data"].items() if key not in PLACES}
+    return dict(_leaves(kept))
+
+
+def _leaves(values: Mapping[str, Any], above: str = "") -> Iterator[tuple[str, Any]]:
+    for key, value in values.items():
+        if isinstance(value, Mapping):
+            yield from _leaves(value, f"{above}{key}.")
+        else:
+            yield f"{above}{key}", value
 
 
 def _generators(devices: Sequence[torch.device]) -> dict[str, Any]:

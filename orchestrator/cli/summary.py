@@ -129,7 +129,7 @@ def _print(page: Table) -> None:
 def _tell(data: Table, output: Path | None) -> None:
     """Say what is missing, one sentence a line, and how many runs the table is about."""
     for note in data.notes:
-        for line in _wrapped(f"{note}."):
+        for line in _wrapped(note if note.endswith("?") else f"{note}."):
             click.echo(line)
     told = count(data.counts.get("runs", 0), "run")
     say(f"{told}{f'; written to {output}' if output else ''}.")

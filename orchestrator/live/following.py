@@ -10,6 +10,7 @@ from typing import NamedTuple
 from orchestrator.grid.manifest import Manifest
 from orchestrator.store.layout import GridPaths
 from orchestrator.store.records import Record
+from orchestrator.store.states import FINAL
 from orchestrator.worker.logs import readable
 
 TAIL_BYTES = 64 * 1024
@@ -21,9 +22,10 @@ _REWRITTEN = re.compile(r"[^\n]*\r(?=[^\n])")
 
 
 class Output(NamedTuple):
-    """A log, and whose it is."""
+    """A log, and what to say while there is nothing in it."""
 
     file: Path | None
+    """None: there is none."""
     told: str
 
 
@@ -32,11 +34,11 @@ def find_output(paths: GridPaths, manifest: Manifest, record: Record) -> Output:
     attempt = record.current
     if attempt is not None:
         folder = paths.run(record.id).attempt(attempt.number, attempt.restart)
-        return Output(folder.log, folder.dir.name)
+        return Output(folder.log, f"{folder.dir.name}: nothing is written{'' if record.state in FINAL else ' yet'}")
     if record.adopted_from:
         return Output(None, f"computed by grid {record.adopted_from}")
     if manifest.prepare:
-        return Output(paths.prepare(manifest.prepare).log, "its prepare command")
+        return Output(paths.prepare(manifest.prepare).log, "its prepare command: nothing is written yet")
     return Output(None, "has not started")
 
 

@@ -107,4 +107,4 @@ class RunPanel(Vertical):
         is_new = self._log_shown is not follower
         if follower is self._follower and self.mode == "log" and (changed or is_new):
             self._log_shown = follower
-            pane.show(follower.shown or [f"{output.told}: nothing is written yet"], follow=True, afresh=is_new)
+            pane.show(follower.shown or [output.told], follow=True, afresh=is_new)

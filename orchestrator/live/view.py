@@ -38,6 +38,7 @@ class View(NamedTuple):
     without: frozenset[str]
     """Columns that hold nothing."""
     all_ended: bool
+    """No run computes, and none waits to be started or taken up again."""
 
 
 def make_view(reader: GridReader, sight: Sight, wish: Wish, words: Words, *, before: View | None = None) -> View:
@@ -57,7 +58,7 @@ def make_view(reader: GridReader, sight: Sight, wish: Wish, words: Words, *, bef
         total=len(sight.overview.lines),
         typical_min=typical_min(sight.records.runs.values()),
         without=frozenset(empty_columns(sight)),
-        all_ended=bool(sight.overview.counts) and set(sight.overview.counts) <= _ENDED,
+        all_ended=bool(sight.overview.counts) and set(sight.overview.counts) <= _ENDED and not sight.overview.waits,
     )
 
 

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from orchestrator.metrics.columns import Columns, Notes, Series
+from orchestrator.metrics.columns import Columns, CurveIndex, Notes
 from orchestrator.metrics.derived import PREFIX, Damaged, pack, read_derived, unpack, write_derived
 from orchestrator.store.layout import GridPaths
 
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     import numpy as np
     import numpy.typing as npt
 
-_MAGIC = b"mrsweep metrics 1\n"
+_MAGIC = b"mrsweep metrics 2\n"
 _WORD = 8
 
 
@@ -92,7 +92,7 @@ def _columns(head: _Head, body: memoryview) -> Columns:
         series_from=series_from,
         steps_from=steps_from,
         values_from=values_from,
-        series=Series(*series),
+        series=CurveIndex(*series),
         steps=steps.view("<f8"),
         values=values.view("<f8"),
     )

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import msgspec
 
-from orchestrator.metrics.history import Curve, RunHistory
+from orchestrator.metrics.history import Curve, RunHistory, Shown
 from orchestrator.store.events import Number
 
 if TYPE_CHECKING:
@@ -26,6 +26,9 @@ class Notes(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     final: dict[str, Number] = {}
     """What metrics.json holds."""
     unread: int = 0
+    stepless: int = 0
+    errors: int = 0
+    """Files and folders that could not be read: what is in them is missing."""
 
 
 class Row(NamedTuple):
@@ -38,7 +41,7 @@ class Row(NamedTuple):
     notes: Notes
 
 
-class Series(NamedTuple):
+class CurveIndex(NamedTuple):
     """A row for each curve; of a run they lie one after the other."""
 
     metric: Integers
@@ -62,7 +65,7 @@ class Columns(msgspec.Struct, frozen=True, kw_only=True, dict=True):
     """Where a run's curves begin; one more than runs."""
     steps_from: Integers
     values_from: Integers
-    series: Series
+    series: CurveIndex
     steps: Floats
     values: Floats
 
@@ -74,7 +77,7 @@ class Columns(msgspec.Struct, frozen=True, kw_only=True, dict=True):
     def history(self, row: int, final: Mapping[str, Number]) -> RunHistory:
         """Return what one run reported. `final`: what its entry returned."""
         notes = self.notes.get(self.runs[row], NO_NOTES)
-        return RunHistory(curves=dict(self._curves(row)), texts=notes.texts, final={**notes.final, **final}, unread=notes.unread)
+        return to_history(dict(self._curves(row)), notes, {**notes.final, **final})
 
     def _curves(self, row: int) -> Iterator[tuple[str, Curve]]:
         first, last = self.series_from[row : row + 2].tolist()
@@ -85,6 +88,19 @@ class Columns(msgspec.Struct, frozen=True, kw_only=True, dict=True):
 
 
 NO_NOTES = Notes()
+
+
+def to_history(curves: Mapping[str, Curve], notes: Notes, final: Mapping[str, Number], shown: Shown | None = None) -> RunHistory:
+    """Return what one run reported. `final`: what its entry returned, and what metrics.json holds."""
+    return RunHistory(
+        curves=curves,
+        texts=notes.texts,
+        final=final,
+        unread=notes.unread,
+        stepless=notes.stepless,
+        errors=notes.errors,
+        shown=shown,
+    )
 
 
 def to_columns(rows: Iterable[Row]) -> Columns:
@@ -140,7 +156,7 @@ class _Building:
             series_from=series_from,
             steps_from=steps_from,
             values_from=values_from,
-            series=Series(*np.array(self._series, np.int64).reshape(-1, 4).T.copy()),
+            series=CurveIndex(*np.array(self._series, np.int64).reshape(-1, 4).T.copy()),
             steps=_sealed([np.empty(0), *self._steps]),
             values=_sealed([np.empty(0), *self._values]),
         )
@@ -171,7 +187,7 @@ def join(parts: Sequence[Columns]) -> Columns:
         series_from=_chained([part.series_from for part in parts]),
         steps_from=_chained([part.steps_from for part in parts]),
         values_from=_chained([part.values_from for part in parts]),
-        series=Series(np.concatenate(metrics), *(np.concatenate(column) for column in zip(*others, strict=True))),
+        series=CurveIndex(np.concatenate(metrics), *(np.concatenate(column) for column in zip(*others, strict=True))),
         steps=_sealed([part.steps for part in parts]),
         values=_sealed([part.values for part in parts]),
     )
@@ -204,7 +220,7 @@ def pick(columns: Columns, rows: Sequence[int]) -> Columns:
         series_from=series_from,
         steps_from=steps_from,
         values_from=values_from,
-        series=Series(*(column[series] for column in columns.series)),
+        series=CurveIndex(*(column[series] for column in columns.series)),
         steps=_sealed([columns.steps[steps]]),
         values=_sealed([columns.values[values]]),
     )

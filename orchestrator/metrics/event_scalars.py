@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from orchestrator.metrics.event_frames import Alike, Torn, Window, read_windows
 from orchestrator.metrics.event_records import Event, Malformed, Span, parse_event, value_of
 from orchestrator.metrics.merging import Series, last_of_each
-from orchestrator.metrics.reports import opened
+from orchestrator.metrics.reports import OnError, ignore, opened
 
 if TYPE_CHECKING:
     import numpy as np
@@ -34,7 +34,7 @@ class _Part(NamedTuple):
 _Parts = Mapping[str, list[_Part]]
 
 
-def read_scalars(files: Iterable[Path | str]) -> dict[str, Series]:
+def read_scalars(files: Iterable[Path | str], on_error: OnError = ignore) -> dict[str, Series]:
     """Return tag → series of the files of one folder, given in the order in which they were opened; of a step the last value counts.
 
     A file that is torn or damaged gives what lies before that. Links are not followed.
@@ -43,9 +43,9 @@ def read_scalars(files: Iterable[Path | str]) -> dict[str, Series]:
     count = 0
     for file in files:
         reading = _Reading(count)
-        with opened(file, follow=False) as descriptor:
+        with opened(file, follow=False, on_error=on_error) as descriptor:
             if descriptor is not None:
-                reading.read(descriptor)
+                reading.read(descriptor, on_error)
         for tag, found in reading.scalars():
             parts[tag] += found
         count = reading.count
@@ -71,14 +71,16 @@ class _Reading:
         """Tag → (order, step, value)."""
         self._marked: set[str] = set()
 
-    def read(self, descriptor: int) -> None:
+    def read(self, descriptor: int, on_error: OnError) -> None:
         """Read an open file to its end, or to where it is damaged."""
         try:
             for window in read_windows(partial(os.read, descriptor)):
                 self._read_window(window)
                 self.count += len(window.starts)
-        except (Torn, OSError):
+        except Torn:
             return
+        except OSError as error:
+            on_error(error)
 
     def scalars(self) -> Iterable[tuple[str, list[_Part]]]:
         """Yield the tags that are scalars, and their numbers."""

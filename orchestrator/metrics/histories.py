@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import cached_property
 
-from orchestrator.metrics.columns import NO_NOTES, Columns
+from orchestrator.metrics.columns import NO_NOTES, Columns, to_history
 from orchestrator.metrics.history import Curve, RunHistory
 from orchestrator.metrics.shown import AllShown
 from orchestrator.store.records import Record
@@ -47,7 +47,7 @@ class ShownHistories(Mapping[str, RunHistory]):
         curves = _Curves(self, run, self._shown.names(row))
         notes = self._shown.notes.get(run, NO_NOTES)
         final = {**notes.final, **record.metrics} if notes.final else record.metrics
-        return RunHistory(curves=curves, texts=notes.texts, final=final, unread=notes.unread, shown=self._shown.shown(row))
+        return to_history(curves, notes, final, self._shown.shown(row))
 
     def __iter__(self) -> Iterator[str]:
         return iter(self._records)

@@ -49,6 +49,10 @@ class RunHistory(msgspec.Struct, frozen=True, kw_only=True):
     """What the entry returned, or a command left in metrics.json."""
     unread: int = 0
     """Lines that were damaged or too long, and are passed over."""
+    stepless: int = 0
+    """Reports that name no step, and count as step 0."""
+    errors: int = 0
+    """Files and folders that could not be read when they were looked at."""
     shown: Shown | None = None
     """What follows from the curves, where that is known already."""
 

@@ -23,6 +23,16 @@ RACY_NS = 2_000_000_000
 _NOTHING = Sources()
 
 
+class _Looked(NamedTuple):
+    """The files of a run that has to be read anew."""
+
+    key: str
+    """What they are now; empty: they are to be read again."""
+    sources: list[Sources]
+    errors: list[OSError]
+    """After which more may be there than was seen; reading adds its own."""
+
+
 class Asked(NamedTuple):
     """A run whose files are to be looked at."""
 
@@ -61,17 +71,20 @@ def _settled(record: Record, now: float) -> str:
 
 def has_news(asked: Asked, now: float) -> bool:
     """Say whether a run has to be read anew."""
-    return _news(asked, now) is not None
+    return _look(asked, now) is not None
 
 
-def _news(asked: Asked, now: float) -> tuple[str, list[Sources]] | None:
-    """Return the key and the files of a run that has to be read anew; None where what is known of it holds."""
-    found = [list_sources(attempt) for attempt in asked.attempts]
-    key = asked.settled or _key([stamp(entry) for _, entries in found for entry in entries], now)
+def _look(asked: Asked, now: float) -> _Looked | None:
+    """Return the files of a run that has to be read anew; None where what is known of it holds."""
+    errors: list[OSError] = []
+    found = [list_sources(attempt, errors.append) for attempt in asked.attempts]
     sources = [each for each, _ in found if each != _NOTHING]
+    if errors:
+        return _Looked("", sources, errors)
+    key = asked.settled or _key([stamp(entry) for _, entries in found for entry in entries], now)
     if (key and key == asked.known) or (asked.known is None and not sources and not asked.settled):
         return None
-    return key, sources
+    return _Looked(key, sources, errors)
 
 
 def _key(stamps: Sequence[Stamp], now: float) -> str:
@@ -85,19 +98,21 @@ def read_news(runs: Iterable[Asked], now: float) -> News:
     """Read the runs that have news."""
     rows, gone = [], []
     for asked in runs:
-        news = _news(asked, now)
-        if news is None:
+        looked = _look(asked, now)
+        if looked is None:
             continue
-        key, sources = news
-        if sources or asked.settled:
-            rows.append(_row(asked.run, key, sources))
+        if looked.sources or looked.errors or asked.settled:
+            rows.append(_row(asked.run, looked))
         else:
             gone.append(asked.run)
     return News(to_columns(rows), gone)
 
 
-def _row(run: str, key: str, sources: Sequence[Sources]) -> Row:
-    told = read_attempts(sources)
+def _row(run: str, looked: _Looked) -> Row:
+    errors = looked.errors
+    told = read_attempts(looked.sources, errors.append)
     curves, texts = split(merge_series(each.series for each in told))
     final = next((each.final for each in reversed(told) if each.final), {})
-    return Row(run, key, curves, Notes(texts=texts, final=final, unread=sum(each.unread for each in told)))
+    unread, stepless = sum([each.unread for each in told]), sum([each.stepless for each in told])
+    notes = Notes(texts=texts, final=final, unread=unread, stepless=stepless, errors=len(errors))
+    return Row(run, "" if errors else looked.key, curves, notes)

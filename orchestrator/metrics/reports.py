@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import math
 import os
 import stat
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from itertools import chain
 from operator import itemgetter
@@ -25,10 +26,14 @@ _BLOCK_BYTES = 1 << 20
 _TOO_LONG = b"!"
 """Stands for the beginning of a line that is too long: no report begins so."""
 _FARTHEST = 2.0**63
+_ABSENT = frozenset({errno.ENOENT, errno.ENOTDIR, errno.ELOOP, errno.ENXIO})
 _decode_numbers = msgspec.json.Decoder(dict[str, float]).decode_lines
 _decode = msgspec.json.Decoder(dict[str, Any]).decode
 
 Report = Mapping[str, Any]
+
+OnError = Callable[[OSError], object]
+"""Is told of an error after which more may be there than was read, as where a shared filesystem lost a file that is open."""
 
 
 class Reports(NamedTuple):
@@ -41,19 +46,38 @@ class Reports(NamedTuple):
     """Every value of every line is a finite number."""
 
 
-def read_reports(path: Path | str) -> Iterator[Reports]:
+class Pieces(NamedTuple):
+    """What the reports of a piece of a file come to."""
+
+    series: dict[str, Series]
+    stepless: int = 0
+    """Reports that name no step."""
+
+
+def ignore(error: OSError) -> None:
+    """Take what can be read for all that is there."""
+
+
+def is_absent(error: OSError) -> bool:
+    """Say whether an error tells that there is nothing to be read: no such file or folder, a link in a circle, a socket."""
+    return error.errno in _ABSENT
+
+
+def read_reports(path: Path | str, on_error: OnError = ignore) -> Iterator[Reports]:
     """Yield the reports of a file, in its order, a few thousand at a time; one that is missing, or no file, has none."""
-    for block, is_last in _blocks(path):
+    for block, is_last in _blocks(path, on_error):
         yield _decode_block(block, is_last=is_last)
 
 
 @contextmanager
-def opened(path: Path | str, *, follow: bool = True) -> Iterator[int | None]:
+def opened(path: Path | str, *, follow: bool = True, on_error: OnError = ignore) -> Iterator[int | None]:
     """Open a file that others wrote, for reading: yields None for what is missing, unreadable, or no file (a pipe would wait for ever)."""
     flags = os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK | (0 if follow else os.O_NOFOLLOW)
     try:
         descriptor = os.open(path, flags)
-    except OSError:
+    except OSError as error:
+        if not is_absent(error):
+            on_error(error)
         yield None
         return
     try:
@@ -62,11 +86,11 @@ def opened(path: Path | str, *, follow: bool = True) -> Iterator[int | None]:
         os.close(descriptor)
 
 
-def _blocks(path: Path | str) -> Iterator[tuple[bytes, bool]]:
+def _blocks(path: Path | str, on_error: OnError = ignore) -> Iterator[tuple[bytes, bool]]:
     """Yield a file in blocks of whole lines, then what follows its last newline."""
     rest = b""
-    with opened(path) as descriptor:
-        while descriptor is not None and (block := _read(descriptor)):
+    with opened(path, on_error=on_error) as descriptor:
+        while descriptor is not None and (block := read_some(descriptor, _BLOCK_BYTES, on_error)):
             head, newline, tail = block.rpartition(b"\n")
             if newline:
                 yield rest + head, False
@@ -78,10 +102,12 @@ def _blocks(path: Path | str) -> Iterator[tuple[bytes, bool]]:
         yield rest, True
 
 
-def _read(descriptor: int) -> bytes:
+def read_some(descriptor: int, length: int, on_error: OnError = ignore) -> bytes:
+    """Read at most `length` bytes of an open file; an error ends it."""
     try:
-        return os.read(descriptor, _BLOCK_BYTES)
-    except OSError:  # a shared filesystem may lose a file that is open
+        return os.read(descriptor, length)
+    except OSError as error:
+        on_error(error)
         return b""
 
 
@@ -111,13 +137,18 @@ def decode_report(line: bytes) -> Report | None:
 
 def step_of(report: Report) -> float:
     """Return the step of a report; one that names none, or no finite number, is of step 0."""
+    return _named_step(report) or 0.0
+
+
+def _named_step(report: Report) -> float | None:
     step = as_float(report.get("step"))
-    return step if step is not None and abs(step) < _FARTHEST else 0.0  # NaN is not less
+    return step if step is not None and abs(step) < _FARTHEST else None  # NaN is not less
 
 
-def to_series(reports: Reports) -> dict[str, Series]:
+def to_series(reports: Reports) -> Pieces:
     """Return metric → its series over the steps; of two reports of a step the later counts."""
-    return (_even_series(reports.lines) if reports.are_numbers else None) or _any_series(reports.lines)
+    even = _even_series(reports.lines) if reports.are_numbers else None
+    return Pieces(even) if even else _any_series(reports.lines)
 
 
 def _even_series(lines: list[Report]) -> dict[str, Series] | None:
@@ -138,14 +169,17 @@ def _even_series(lines: list[Report]) -> dict[str, Series] | None:
     return {name: Series(steps, column) for name, column in zip(names, table, strict=True) if name != "step"}
 
 
-def _any_series(lines: list[Report]) -> dict[str, Series]:
+def _any_series(lines: list[Report]) -> Pieces:
     found: dict[str, dict[float, Any]] = {}
+    stepless = 0
     for line in lines:
-        step = step_of(line)
-        for name, value in flattened(line):
-            if name != "step" and isinstance(value, float | int | str):
-                found.setdefault(sound(name), {})[step] = value
-    return {name: _series(values) for name, values in found.items()}
+        named = _named_step(line)
+        step = named or 0.0
+        metrics = [(name, value) for name, value in flattened(line) if name != "step" and isinstance(value, float | int | str)]
+        for name, value in metrics:
+            found.setdefault(sound(name), {})[step] = value
+        stepless += named is None and bool(metrics)
+    return Pieces({name: _series(values) for name, values in found.items()}, stepless)
 
 
 def flattened(line: Report) -> list[tuple[str, object]]:

@@ -14,7 +14,7 @@ from orchestrator.metrics.history import Shown
 from orchestrator.metrics.selecting import show
 from orchestrator.store.layout import GridPaths
 
-_MAGIC = b"mrsweep shown   1\n"
+_MAGIC = b"mrsweep shown   2\n"
 
 
 class _Row(msgspec.Struct, frozen=True, array_like=True):

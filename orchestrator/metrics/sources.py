@@ -13,7 +13,18 @@ from typing import NamedTuple
 from orchestrator.metrics.event_scalars import read_scalars
 from orchestrator.metrics.lines import as_number, flatten
 from orchestrator.metrics.merging import Series, in_one_file
-from orchestrator.metrics.reports import LONGEST_LINE, decode_report, opened, read_reports, sound, to_series
+from orchestrator.metrics.reports import (
+    LONGEST_LINE,
+    OnError,
+    decode_report,
+    ignore,
+    is_absent,
+    opened,
+    read_reports,
+    read_some,
+    sound,
+    to_series,
+)
 from orchestrator.store.events import Number
 from orchestrator.store.layout import AttemptPaths
 
@@ -51,14 +62,15 @@ class Told(NamedTuple):
     series: dict[str, Series]
     final: dict[str, Number]
     unread: int
+    stepless: int
 
 
-def list_sources(attempt: str) -> tuple[Sources, list[os.DirEntry[str]]]:
+def list_sources(attempt: str, on_error: OnError = ignore) -> tuple[Sources, list[os.DirEntry[str]]]:
     """Look what there is below an attempt's folder, and return the entries of the files as well; links to folders are not followed."""
     single: dict[str, str] = {}
     events: dict[str, list[str]] = {}
     entries: list[os.DirEntry[str]] = []
-    for folder, entry in _walk(attempt):
+    for folder, entry in _walk(attempt, on_error):
         if MARK in entry.name:
             events.setdefault(folder[len(attempt) + 1 :], []).append(entry.path)
         else:
@@ -68,20 +80,24 @@ def list_sources(attempt: str) -> tuple[Sources, list[os.DirEntry[str]]]:
     return Sources(single.get(_METRICS, ""), single.get(_FINAL, ""), ordered), entries
 
 
-def _walk(top: str) -> Iterator[tuple[str, os.DirEntry[str]]]:
-    """Yield the files that tell of metrics, with their folders: event files at any depth."""
+def _walk(top: str, on_error: OnError) -> Iterator[tuple[str, os.DirEntry[str]]]:
+    """Yield the files that tell of metrics, with their folders: event files at any depth. A folder within that is closed holds none."""
     waiting, left = [top], MOST_ENTRIES
     while waiting and left > 0:
         folder = waiting.pop()
         named = (_METRICS, _FINAL) if folder is top else ()
-        with suppress(OSError), os.scandir(folder) as entries:
-            for entry in islice(entries, left):
-                left -= 1
-                name = entry.name
-                if entry.is_dir(follow_symlinks=False):
-                    waiting.append(entry.path)
-                elif name in named or MARK in name:
-                    yield folder, entry
+        try:
+            with os.scandir(folder) as entries:
+                for entry in islice(entries, left):
+                    left -= 1
+                    name = entry.name
+                    if entry.is_dir(follow_symlinks=False):
+                        waiting.append(entry.path)
+                    elif name in named or MARK in name:
+                        yield folder, entry
+        except OSError as error:
+            if not is_absent(error) and (folder is top or not isinstance(error, PermissionError)):
+                on_error(error)
 
 
 def _opening(path: str) -> tuple[int, str]:
@@ -100,11 +116,11 @@ def stamp(entry: os.DirEntry[str]) -> Stamp:
     return Stamp(entry.path, status.st_size, status.st_mtime_ns, status.st_ino)
 
 
-def read_attempts(attempts: Sequence[Sources]) -> list[Told]:
+def read_attempts(attempts: Sequence[Sources], on_error: OnError = ignore) -> list[Told]:
     """Read what the attempts of a run told."""
     tops = [os.path.commonpath(each.events) if each.events else "" for each in attempts]
     outer = [top for top, each in zip(tops, attempts, strict=True) if each.events]
-    return [_read_attempt(each, _outermost(top, outer)) for each, top in zip(attempts, tops, strict=True)]
+    return [_read_attempt(each, _outermost(top, outer), on_error) for each, top in zip(attempts, tops, strict=True)]
 
 
 def _outermost(top: str, tops: Sequence[str]) -> str:
@@ -112,19 +128,21 @@ def _outermost(top: str, tops: Sequence[str]) -> str:
     return min((other for other in tops if PurePosixPath(top).is_relative_to(other)), key=len, default=top)
 
 
-def _read_attempt(sources: Sources, top: str) -> Told:
+def _read_attempt(sources: Sources, top: str, on_error: OnError) -> Told:
     """Read what an attempt told; of a metric in both, metrics.jsonl counts and not the event files."""
-    unread = 0
+    unread = stepless = 0
     pieces = []
-    for reports in read_reports(sources.metrics) if sources.metrics else ():
+    for reports in read_reports(sources.metrics, on_error) if sources.metrics else ():
         unread += reports.unread
-        pieces.append(to_series(reports))
-    final = read_final(sources.final) if sources.final else {}
-    series = {**event_series(sources.events, top), **in_one_file(pieces)}
-    return Told(series, final or {}, unread + (final is None))
+        series, without = to_series(reports)
+        stepless += without
+        pieces.append(series)
+    final = read_final(sources.final, on_error) if sources.final else {}
+    logged = event_series(sources.events, top, on_error) if sources.events else {}
+    return Told({**logged, **in_one_file(pieces)}, final or {}, unread + (final is None), stepless)
 
 
-def event_series(events: Mapping[str, list[str]], top: str | None = None) -> dict[str, Series]:
+def event_series(events: Mapping[str, list[str]], top: str | None = None, on_error: OnError = ignore) -> dict[str, Series]:
     """Return metric → series of event files, named by tag, and by the sub-folder of the writer's where `add_scalars` made one.
 
     `top`: the folder from which sub-folders are named; without it the one that all these files are in.
@@ -133,14 +151,14 @@ def event_series(events: Mapping[str, list[str]], top: str | None = None) -> dic
     found: dict[str, Series] = {}
     for folder, files in events.items():
         prefix = PurePosixPath(folder).relative_to(top).parts
-        found |= {sound("/".join((*prefix, tag))): series for tag, series in read_scalars(files).items()}
+        found |= {sound("/".join((*prefix, tag))): series for tag, series in read_scalars(files, on_error).items()}
     return found
 
 
-def read_final(path: str) -> dict[str, Number] | None:
-    """Return the metrics of a metrics.json, nested ones joined by "/"; None for one that is damaged or too long."""
-    with opened(path) as descriptor:
-        content = os.read(descriptor, LONGEST_LINE + 1) if descriptor is not None else b""
+def read_final(path: str, on_error: OnError = ignore) -> dict[str, Number] | None:
+    """Return the metrics of a metrics.json, nested ones joined by "/"; None for one that is damaged, too long or cannot be read."""
+    with opened(path, on_error=on_error) as descriptor:
+        content = read_some(descriptor, LONGEST_LINE + 1, on_error) if descriptor is not None else b""
     report = decode_report(content)
     if report is None:
         return None

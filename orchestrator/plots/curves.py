@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from orchestrator.metrics.history import Curve
 from orchestrator.plots.cells import Ask, Keys, by_hue, find_figure_keys, hue_label, make_cells, only, without_baseline
 from orchestrator.plots.figure import Axis, Figure, Line, Point, Role, counts, drawn_values, spans_decades
-from orchestrator.plots.told import averaged, check_finite, legend_title, told_kinds, too_many, y_label
+from orchestrator.plots.told import averaged, check_finite, check_stepwise, legend_title, told_kinds, too_many, y_label
 from orchestrator.store.errors import InputError
 from orchestrator.tables.groups import Group
 from orchestrator.tables.metric_names import check_metric
@@ -27,6 +27,7 @@ def plan_curves(sample: Sample, ask: Ask) -> Figure:
     Raises InputError for an unknown key or metric, for means over keys that nobody named, and where nothing is there to draw.
     """
     check_metric(ask.y, sample.runs, "--y")
+    check_stepwise(sample.runs, ask.y)
     if ask.best == "":
         raise InputError("--best: curves have no best group at each step. Name runs, as in --best 'model.blocks=IIV'")
     keys = find_figure_keys(ask, sample)

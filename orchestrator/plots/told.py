@@ -9,10 +9,10 @@ from orchestrator.plots.cells import Keys
 from orchestrator.plots.figure import Line, Role, counts
 from orchestrator.results.abbreviations import last_words
 from orchestrator.store.errors import InputError
-from orchestrator.tables.diverged import diverged_later
+from orchestrator.tables.diverged import diverged_later, never_finite
 from orchestrator.tables.groups import Gap, Group
 from orchestrator.tables.metric_names import told_runs
-from orchestrator.tables.sample import Sample
+from orchestrator.tables.sample import Run, Sample
 
 MOST_READABLE = 8
 """More lines are drawn, and said to be too many."""
@@ -49,6 +49,10 @@ def notes_on_cells(sample: Sample, keys: Keys, cells: Iterable[Group], lines: Se
     notes = [f"{averaged(keys.over)}, {counts(lines)}{' (hollow: fewer)' if thin else ''}"]
     if sample.selection is not None and any(run.step is not None for run in sample.runs):
         notes.append(f"each run at its best {sample.selection.name}")
+    unselected = never_finite(sample)
+    if unselected and sample.selection is not None:
+        which = told_runs(unselected, sample.completed)
+        notes.append(f"{which} without a finite {sample.selection.name}: drawn as returned, or reported last")
     diverged = diverged_later(sample)
     if diverged and sample.selection is not None:
         notes.append(f"{sample.selection.name} ended NaN or infinite in {told_runs(diverged, sample.completed)}, drawn as selected before")
@@ -73,6 +77,12 @@ def told_kinds(gaps: Sequence[Gap]) -> str:
     kinds = Counter(_SHORT.get(gap.why, gap.why) for gap in gaps)
     listed = [f"{count} {why}" if len(kinds) > 1 else why for why, count in kinds.most_common(4)]
     return f"{len(gaps)} run{'s' * (len(gaps) != 1)} missing: {', '.join(listed)}{', …' * (len(kinds) > 4)}"
+
+
+def check_stepwise(runs: Sequence[Run], metric: str) -> None:
+    """Raise InputError for a metric that runs returned, and none reported step by step: it has no curve."""
+    if any(metric in run.reported.final for run in runs) and not any(metric in run.reported.curves for run in runs):
+        raise InputError(f"--y {metric}: was returned at the end, not step by step; choose a key for --x")
 
 
 def check_finite(lines: Iterable[Line], metric: str) -> None:

@@ -10,7 +10,7 @@ from statistics import fmean
 import msgspec
 
 from orchestrator.report.axes import MOST_LEVELS, Axis
-from orchestrator.report.colours import LIGHT_FROM, step_of
+from orchestrator.report.colours import step_of, told_direction
 from orchestrator.report.effects import Effect, why_none
 from orchestrator.report.markup import Section, measured, paragraph, text
 from orchestrator.report.scores import Scores
@@ -67,12 +67,11 @@ def heat_maps_section(maps: Sequence[HeatMap], scores: Scores) -> Section:
         return Section("pairs", title, paragraph(one if scores.by_run else why_none(scores)), is_empty=True)
     found = [mean for each in maps for row in each.means for mean in row if mean is not None]
     low, high = min(found), max(found)
-    bright = "better" if scores.mode else "higher"
-    told = f"Mean of {scores.metric} over the completed runs of each pair of values; brighter is {bright}. Empty cells have no result yet."
-    told += _on_thin(maps)
-    dark, light = (high, low) if scores.mode == "min" else (low, high)
-    body = "".join(_table(each, dark, light) for each in maps)
-    return Section("pairs", title, f'{paragraph(told)}<div class="maps">{body}</div>')
+    what = text(f"Mean of {scores.metric} over the completed runs of each pair of values")
+    told = f'<p class="note">{what}; {told_direction(scores.mode)}. Empty cells have no result yet.{_on_thin(maps)}</p>'
+    worst, best = (high, low) if scores.mode == "min" else (low, high)
+    body = "".join(_table(each, worst, best) for each in maps)
+    return Section("pairs", title, f'{told}<div class="maps">{body}</div>')
 
 
 def _on_thin(maps: Sequence[HeatMap]) -> str:
@@ -81,23 +80,22 @@ def _on_thin(maps: Sequence[HeatMap]) -> str:
     return " A cell with fewer runs than a full one says how many (n): what it lacks may be its worst." if thin else ""
 
 
-def _table(each: HeatMap, dark: float, light: float) -> str:
+def _table(each: HeatMap, worst: float, best: float) -> str:
     head = "".join(f'<th scope="col">{text(level)}</th>' for level in each.across.levels)
-    rows = "".join(_row(each, place, dark, light) for place in range(len(each.means)))
+    rows = "".join(_row(each, place, worst, best) for place in range(len(each.means)))
     corner = f"<th><small>{text(each.down.name)} ↓ {text(each.across.name)} →</small></th>"
     return f'<div class="scroll"><table class="map"><thead><tr>{corner}{head}</tr></thead><tbody>{rows}</tbody></table></div>'
 
 
-def _row(each: HeatMap, place: int, dark: float, light: float) -> str:
+def _row(each: HeatMap, place: int, worst: float, best: float) -> str:
     pairs = zip(each.means[place], each.counts[place], strict=True)
-    cells = "".join(_cell(mean, runs, each.usual, dark, light) for mean, runs in pairs)
+    cells = "".join(_cell(mean, runs, each.usual, worst, best) for mean, runs in pairs)
     return f'<tr><th scope="row">{text(each.down.levels[place])}</th>{cells}</tr>'
 
 
-def _cell(mean: float | None, runs: int, usual: int, dark: float, light: float) -> str:
+def _cell(mean: float | None, runs: int, usual: int, worst: float, best: float) -> str:
     if mean is None:
         return '<td class="none" title="no result">–</td>'
-    step = step_of((mean - dark) / ((light - dark) or 1.0))
-    letters = "dark" if step >= LIGHT_FROM else "pale"
+    step = step_of((mean - worst) / ((best - worst) or 1.0))
     few = f" <small>n={runs}</small>" if runs < usual else ""
-    return f'<td class="heat-{step} {letters}" title="{text(f"n={runs}")}">{measured(mean)}{few}</td>'
+    return f'<td class="heat-{step}" title="{text(f"n={runs}")}">{measured(mean)}{few}</td>'

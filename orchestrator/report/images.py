@@ -169,7 +169,9 @@ def images_section(panels: Sequence[Panel], study: Study, scores: Scores) -> Sec
         return Section("images", title, paragraph(told), is_empty=True)
     labels = {manifest.id: manifest.label for manifest, _ in study.pairs}
     steps = sorted({frame.step for panel in panels for frame in panel.frames})
-    data = {"steps": steps, "panels": [_panel(panel, labels[panel.run], study, scores) for panel in panels]}
+    firsts = {each.rank: each.runs[:1] for each in candidates(study, scores)}
+    made = [_panel(panel, labels[panel.run], study, scores) | {"among": _among(panel, firsts.get(panel.rank, ()))} for panel in panels]
+    data = {"steps": steps, "panels": made}
     left_out = sum(panel.left_out for panel in panels)
     told = f"Each picture at the step of the slider, or its last one before; at most {LARGEST} pixels wide or high, and compressed: "
     told += (
@@ -198,6 +200,11 @@ def _panel(panel: Panel, label: str, study: Study, scores: Scores) -> dict[str, 
     told = _of_selected_step(scores, panel.run, selected)
     at = told_at(run.curves.get(scores.metric), scores.metric, [step for step in steps if step != selected])
     return {"rank": panel.rank, "told": told, "at": at, "label": label, "names": names, "pictures": pictures}
+
+
+def _among(panel: Panel, first: Sequence[str]) -> str:
+    """Return among which runs this one has its rank, where a run before it has no pictures; empty: among all."""
+    return "" if panel.run in first else "of the runs with pictures"
 
 
 def _told(frame: Frame) -> str:

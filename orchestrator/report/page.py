@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import base64
 import hashlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from importlib.resources import files
 
 from orchestrator.report.axes import axes_of
 from orchestrator.report.best import best_section
-from orchestrator.report.colours import LIGHT_FROM, SCALE
+from orchestrator.report.colours import SCALE, step_styles
 from orchestrator.report.content import Content
 from orchestrator.report.curves import curves_section
 from orchestrator.report.effects import effects_of, effects_section
@@ -76,13 +76,13 @@ def assemble(parts: Sequence[Section]) -> str:
     head, *others = parts
     links = "".join(f'<a href="#{part.name}">{text(part.title)}</a>' for part in others)
     data = {name: value for part in parts for name, value in part.data.items()}
-    data |= {"scale": {"colours": SCALE, "lightFrom": LIGHT_FROM}, "figures": [figure for part in parts for figure in part.figures]}
+    data |= {"scale": {"colours": SCALE}, "figures": [figure for part in parts for figure in part.figures]}
     return "".join(
         (
             '<!DOCTYPE html>\n<html lang="en"><head><meta charset="utf-8">',
             f'<meta http-equiv="Content-Security-Policy" content="{policy(scripts)}">',
             '<meta name="viewport" content="width=device-width, initial-scale=1"><meta name="color-scheme" content="light dark">',
-            f"<title>{text(head.title)}: report</title><style>{asset('page.css')}{scale_style()}</style></head><body>",
+            f"<title>{text(head.title)}: report</title><style>{asset('page.css')}{step_styles()}</style></head><body>",
             f'<header><h1>{text(head.title)}</h1>{head.body}<nav aria-label="Sections">{links}</nav></header><main>',
             *(f'<section id="{part.name}"><h2>{text(part.title)}</h2>{part.body}</section>' for part in others),
             "</main>",
@@ -113,12 +113,3 @@ def bokeh_script() -> str:
     from bokeh.resources import Resources
 
     return "\n".join(Resources(mode="inline", components=["bokeh"]).js_raw)
-
-
-def scale_style() -> str:
-    """Return the classes of heat map cells."""
-    return "".join(_scale_rules())
-
-
-def _scale_rules() -> Iterator[str]:
-    yield from (f".heat-{step}{{background:{colour}}}" for step, colour in enumerate(SCALE))

@@ -9,6 +9,7 @@ from typing import Any
 
 from orchestrator.grid.manifest import Manifest
 from orchestrator.report.axes import label
+from orchestrator.report.colours import told_direction
 from orchestrator.report.effects import why_none
 from orchestrator.report.markup import Section, paragraph, text
 from orchestrator.report.scores import Scores
@@ -30,8 +31,6 @@ def parallel_section(manifests: Sequence[Manifest], keys: Sequence[str], scores:
     if not scored or not keys:
         return Section("parallel", title, paragraph(why_none(scores) if not scored else "No key varies in this grid."), is_empty=True)
     shown = evenly(scored, MOST_RUNS)
-    good = "better" if scores.mode else "higher"
-    direction = f'<span class="on-light">darker is {good}</span><span class="on-dark">brighter is {good}</span>'
     told = "Drag along an axis to choose runs, in the table too; "
     told += "click the axis to let go."
     if len(shown) < len(scored):
@@ -39,7 +38,7 @@ def parallel_section(manifests: Sequence[Manifest], keys: Sequence[str], scores:
     columns = [axis_of(key, {one.id: one.varying.get(key) for one in shown}) for key in keys]
     last = axis_of(scores.metric, {one.id: scores.by_run[one.id] for one in shown})
     data = {"runs": [one.id for one in shown], "axes": [*columns, last], "brightHigh": scores.mode != "min"}
-    colours = f'<p class="note">A line a completed run, coloured by {text(scores.metric)}: {direction}. {text(told)}</p>'
+    colours = f'<p class="note">A line a completed run, coloured by {text(scores.metric)}: {told_direction(scores.mode)}. {text(told)}</p>'
     body = '<div class="scroll"><canvas id="parallel-canvas" tabindex="0" role="img" aria-label="parallel coordinates"></canvas></div>'
     return Section("parallel", title, f'{colours}{body}<p class="note" id="parallel-chosen"></p>', data={"parallel": data})
 

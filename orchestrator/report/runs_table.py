@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import math
-from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from statistics import median
 from typing import Any
 
+import msgspec
+
 from orchestrator.grid.manifest import Manifest
-from orchestrator.metrics.history import EMPTY, RunHistory
+from orchestrator.metrics.history import EMPTY
 from orchestrator.metrics.lines import as_float
 from orchestrator.report.axes import UNSET, label
 from orchestrator.report.markup import Section, paragraph, text
@@ -18,6 +19,8 @@ from orchestrator.results.counting import count
 from orchestrator.store.events import Number
 from orchestrator.store.records import Record
 from orchestrator.store.states import State
+from orchestrator.tables.metric_names import choose_metrics, known_metrics
+from orchestrator.tables.sample import take_sample
 from orchestrator.tables.study import Study
 from orchestrator.tables.values import selected_step, values_of
 
@@ -30,14 +33,13 @@ def table_section(study: Study, keys: Sequence[str], scores: Scores) -> Section:
     if not study.pairs:
         return Section("runs", "All runs", paragraph("The grid has no run, or the selection names none."), is_empty=True)
     reports = {record.id: study.reported(record.id) for _, record in study.pairs if record.state is State.COMPLETED}
-    metrics = shown_metrics(reports.values(), scores.metric)
-    head = ["run", *keys, "state", "cause", *([scores.metric] if scores.metric else [])]
-    head += [*metrics, "minutes", "memory [GB]", "attempts", "node"]
+    metrics = [*([scores.metric] if scores.metric else []), *shown_metrics(study, scores.metric)]
+    head = ["run", *keys, "state", "cause", *metrics, "minutes", "memory [GB]", "attempts", "node"]
     rows = []
     for manifest, record in study.pairs:
         run = reports.get(record.id, EMPTY)
         values = values_of(run, metrics, selected_step(run, study.objective))
-        rows.append(_row(manifest, record, keys, values, scores))
+        rows.append(_row(manifest, record, keys, values))
     data = {"columns": head, "rows": rows}
     told = text(help_on_filter(study, keys, scores))
     body = (
@@ -60,18 +62,20 @@ def help_on_filter(study: Study, keys: Sequence[str], scores: Scores) -> str:
     return f"Words that a row must hold, or a comparison: {' · '.join(examples)}"
 
 
-def shown_metrics(reports: Iterable[RunHistory], score: str) -> list[str]:
-    """Return the metrics besides the score that most runs have, what they returned before what they reported; at most MOST_METRICS."""
-    tally = Counter(name for run in reports for name in dict.fromkeys([*run.final, *run.names]) if name != score)
-    return [name for name, _ in tally.most_common(MOST_METRICS)]
+def shown_metrics(study: Study, score: str) -> list[str]:
+    """Return the metrics besides the score that most completed runs have, at most MOST_METRICS, in the order of the summary."""
+    sample = take_sample([study])
+    sample = msgspec.structs.replace(sample, runs=tuple(sample.completed))
+    known = known_metrics(sample.runs)
+    ordered = [name for name in choose_metrics((), sample) if name != score]
+    kept = sorted(ordered, key=lambda name: -known[name])[:MOST_METRICS]
+    return [name for name in ordered if name in kept]
 
 
-def _row(manifest: Manifest, record: Record, keys: Sequence[str], values: Iterable[Number], scores: Scores) -> list[Any]:
+def _row(manifest: Manifest, record: Record, keys: Sequence[str], values: Iterable[Number]) -> list[Any]:
     last = record.decisive
     cells: list[Any] = [manifest.id, *(cell(manifest.varying, key) for key in keys)]
     cells += [record.state.value, record.cause.value if record.cause else ""]
-    if scores.metric:
-        cells.append(scores.by_run.get(manifest.id))
     cells += map(_metric, values)
     cells.append(round(record.spent_s / 60, 2) if record.attempts else None)
     cells.append(round(max(one.peak_mem_gb for one in record.attempts), 3) if record.attempts else None)

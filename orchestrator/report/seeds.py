@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from statistics import fmean, median, stdev
 
@@ -26,7 +27,7 @@ class Cell(msgspec.Struct, frozen=True, kw_only=True):
     label: str
     values: tuple[float, ...]
     planned: int
-    """Runs that the grid has of it."""
+    """Runs that it would have with none missing: those of the grid, and the seeds that most configurations have."""
 
     @property
     def mean(self) -> float:
@@ -42,16 +43,31 @@ def cells_of(manifests: Sequence[Manifest], axes: Sequence[Axis], scores: Scores
     """Return the configurations of a grid with seeds, the best first, those without a value last; nothing where no axis is a seed."""
     if not any(axis.is_seed for axis in axes):
         return []
-    keys = [axis.key for axis in axes if not axis.is_seed]
-    members: dict[str, list[str]] = {}
+    keys, seeds = [axis.key for axis in axes if not axis.is_seed], [axis.key for axis in axes if axis.is_seed]
+    members: dict[str, list[Manifest]] = {}
     for one in manifests:
-        members.setdefault(_name(one.varying, keys), []).append(one.id)
+        members.setdefault(_name(one.varying, keys), []).append(one)
+    absent = _absent(members, seeds)
     cells = (
-        Cell(label=name, values=tuple(scores.by_run[run] for run in runs if run in scores.by_run), planned=len(runs))
-        for name, runs in members.items()
+        Cell(
+            label=name,
+            values=tuple(scores.by_run[one.id] for one in found if one.id in scores.by_run),
+            planned=len(found) + absent[name],
+        )
+        for name, found in members.items()
     )
     sign = -1 if scores.mode == "max" else 1
     return sorted(cells, key=lambda cell: (not cell.values, sign * cell.mean if scores.mode and cell.values else 0))
+
+
+def _absent(members: Mapping[str, Sequence[Manifest]], seeds: Sequence[str]) -> dict[str, int]:
+    """Return of each configuration how many seeds it lacks that more than half of those have whose keys of seeds are the same."""
+    held = {name: {_name(one.varying, seeds) for one in found} for name, found in members.items()}
+    kinds = {name: tuple(key for key in seeds if any(key in one.varying for one in found)) for name, found in members.items()}
+    alike = Counter(kinds.values())
+    counts = Counter((kinds[name], seed) for name, each in held.items() for seed in each)
+    usual = [pair for pair, number in counts.items() if 2 * number > alike[pair[0]]]
+    return {name: sum(kind == kinds[name] and seed not in held[name] for kind, seed in usual) for name in members}
 
 
 def _name(varying: Mapping[str, object], keys: Sequence[str]) -> str:

@@ -13,7 +13,7 @@ from orchestrator.store.states import State
 
 
 def count_unreported(records: Iterable[Record], objective: Objective | None) -> int:
-    """Return how many completed runs have no value of the grid's objective: it was never reported, or was no number."""
+    """Return how many completed runs have no finite value of the grid's objective: it was never reported, or was no number."""
     return sum(record.state is State.COMPLETED and record.best is None for record in records) if objective is not None else 0
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import re
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 import msgspec
@@ -88,9 +88,14 @@ def check_where(manifests: Mapping[str, Manifest], where: str) -> None:
     parsed = parse_where(_with_whole_ids(where, manifests)).completed(values)
     if any(True for _ in parsed.select(values, lambda each: each)):
         return
-    told = "; ".join(_told_values(key, values) for key in sorted(parsed.keys) if key != "id")
+    raise selects_none("--where", where, parsed.keys, values)
+
+
+def selects_none(option: str, expression: str, keys: Iterable[str], runs: Sequence[Mapping[str, Any]]) -> SelectionError:
+    """Return the error for an expression that selects none of the runs: it tells what the keys that it names hold."""
+    told = "; ".join(_told_values(key, runs) for key in sorted(keys) if key != "id")
     hold = f"; {told}." if told else "."
-    raise SelectionError(f"--where {where[:120]!r} selects none of {len(values):,} run{'s' * (len(values) != 1)}{hold}")
+    return SelectionError(f"{option} {expression[:120]!r} selects none of {len(runs):,} run{'s' * (len(runs) != 1)}{hold}")
 
 
 def _told_values(key: str, runs: Iterable[Mapping[str, Any]]) -> str:

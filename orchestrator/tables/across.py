@@ -37,12 +37,14 @@ def make_matrix(groups: Groups, sample: Sample, across: Sequence[str]) -> Tables
     usual = usual_n(groups.groups)
     by, many = key_columns(groups.by[:width], ("metric", *names)), len(groups.metrics) > 1
     mean = "mean" if many else f"mean of {''.join(groups.metrics)}"
+    numeric = [f"{name}{each}" for name in names for each in EACH]
     data = Table(
         kind="matrix",
-        columns=(*by, "metric", *(f"{name}{each}" for name in names for each in EACH)),
+        columns=(*by, "metric", *numeric),
         rows=[(*head, metric, *_data(found, place, values)) for metric, place, head, found in _rows(groups, rows, width)],
         notes=(*notes_on_sample(groups, sample, mean), *_n(groups, usual), *notes_on_groups(groups)),
         counts=counts,
+        numeric=numeric,
     )
     page = msgspec.structs.replace(
         data,

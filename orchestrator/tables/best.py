@@ -13,13 +13,13 @@ from orchestrator.grid.objective import Objective
 from orchestrator.results.abbreviations import last_words
 from orchestrator.store.events import Number
 from orchestrator.tables.groups import per_group
-from orchestrator.tables.keys import key_columns, told, values_at, varying
+from orchestrator.tables.keys import GRID, has_key, key_columns, told, values_at, varying
 from orchestrator.tables.metric_names import check_metric, choose_metrics, is_finite, metric_columns, notes_on_values
 from orchestrator.tables.notes import MOST_GROUPS, count_runs, notes_on_results, notes_on_test, read_values, told_extreme
 from orchestrator.tables.sample import SHORT_ID, Run, Sample
 from orchestrator.tables.table import Row, Table, Tables
 from orchestrator.tables.values import value_of
-from orchestrator.tables.wide import ORIGIN, head, name, origin, whole
+from orchestrator.tables.wide import ORIGIN, head, origin, whole
 
 
 class Ranking(NamedTuple):
@@ -48,12 +48,13 @@ def make_best(sample: Sample, metric: Objective, per: Sequence[str], patterns: S
     rankings = [rank(values, runs, metric, faults) for values, runs in per_group(sample, per)]
     keys = [key for key in varying(sample) if key not in per]
     done = sample.completed
-    fixed = (*head(sample), "step", "ranked", "of", *ORIGIN, "not_ranked")
+    named_by = _named_by(sample, per)
+    fixed = (*named_by, "step", "ranked", "of", *ORIGIN, "not_ranked")
     group, keyed, named = key_columns(per, (*fixed, *shown)), key_columns(keys, (*fixed, *shown)), metric_columns(shown, fixed)
     data = Table(
         kind="best",
-        columns=(*group, *head(sample), *keyed, *named, "step", "ranked", "of", *ORIGIN, "not_ranked"),
-        rows=[_row(ranking, sample, keys, shown) for ranking in rankings],
+        columns=(*group, *named_by, *keyed, *named, "step", "ranked", "of", *ORIGIN, "not_ranked"),
+        rows=[_row(ranking, named_by, keys, shown) for ranking in rankings],
         notes=(
             *_selected(sample, metric),
             *notes_on_results(sample),
@@ -63,11 +64,18 @@ def make_best(sample: Sample, metric: Objective, per: Sequence[str], patterns: S
         counts=count_runs(sample, shown, read_values(sample.runs, shown)),
         short=last_words((*group, *keyed)),
         aside=ORIGIN,
+        numeric=("step", *named, "ranked", "of"),
         needed=named[0],
     )
-    columns = (*group, *head(sample), *keyed, *named, "ranked", "step", *ORIGIN)
+    columns = (*group, *named_by, *keyed, *named, "ranked", "step", *ORIGIN)
     page = msgspec.structs.replace(data, columns=columns, rows=[_page(data, row, columns) for row in data.rows])
     return Tables(data, lambda: page)
+
+
+def _named_by(sample: Sample, per: Sequence[str]) -> tuple[str, ...]:
+    """Return the columns that name the best run: its grid stands there already where that makes the group."""
+    is_told = GRID in per and not any(has_key(run, GRID) for run in sample.runs)
+    return ("id",) if is_told else head(sample)
 
 
 def _page(data: Table, row: Row, columns: Sequence[str]) -> Row:
@@ -120,15 +128,16 @@ def _wrong(found: Sequence[Number], shown: Sequence[str], metric: str, judged: s
             yield f"with {shown[other]} {value}"
 
 
-def _row(ranking: Ranking, sample: Sample, keys: Sequence[str], shown: Sequence[str]) -> Row:
+def _row(ranking: Ranking, named_by: Sequence[str], keys: Sequence[str], shown: Sequence[str]) -> Row:
     run = ranking.best
     unranked = ", ".join(f"{count:,} {why}" for why, count in ranking.unranked.most_common()) or None
     counted = (ranking.ranked, ranking.of)
     if run is None:
-        before, after = len(head(sample)) + len(keys) + len(shown) + 1, len(ORIGIN)
+        before, after = len(named_by) + len(keys) + len(shown) + 1, len(ORIGIN)
         return (*ranking.values, *(None,) * before, *counted, *(None,) * after, unranked)
     values = read_values([run], shown)[0]
-    return (*ranking.values, *name(run, sample), *values_at(run, keys), *values, whole(run.step), *counted, *origin(run), unranked)
+    names = (run.grid, run.manifest.id)[-len(named_by) :]
+    return (*ranking.values, *names, *values_at(run, keys), *values, whole(run.step), *counted, *origin(run), unranked)
 
 
 def _selected(sample: Sample, metric: Objective) -> Iterator[str]:

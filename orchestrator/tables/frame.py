@@ -21,7 +21,9 @@ def as_frame(table: Table) -> pd.DataFrame:
     """Return the table as pandas holds it: what is missing in a column of numbers is NaN."""
     import pandas as pd
 
-    return pd.DataFrame.from_records(list(table.rows), columns=list(table.columns))
+    frame = pd.DataFrame.from_records(list(table.rows), columns=list(table.columns))
+    empty = [column for column in table.numeric if frame[column].isna().all()]
+    return frame.astype(dict.fromkeys(empty, "float64"))
 
 
 def write_parquet(table: Table) -> bytes:

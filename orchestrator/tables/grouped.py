@@ -27,7 +27,8 @@ def make_grouped(groups: Groups, sample: Sample, *, compared: bool) -> Tables:
     short, needed = last_words(by), groups.metrics[0] if groups.metrics else ""
     columns = (*by, *after)
     rows = [_data(group, cell, compared) for group in groups.groups for cell in group.cells]
-    data = Table(kind="group", columns=columns, rows=rows, notes=notes, counts=counts, short=short)
+    numeric = [column for column in after if column not in ("metric", "missing")]
+    data = Table(kind="group", columns=columns, rows=rows, notes=notes, counts=counts, short=short, numeric=numeric)
     pages = [tuple(_page(group, compared)) for group in groups.groups]
     page = Table(
         kind="group", columns=(*by, *_headings(groups, compared)), rows=pages, notes=notes, counts=counts, short=short, needed=needed

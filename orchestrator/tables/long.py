@@ -30,6 +30,7 @@ def make_long(sample: Sample, patterns: Sequence[str] = (), *, complete: bool = 
         notes=tuple(notes_on_results(sample)),
         counts={"runs": len(sample.runs)},
         short=last_words(keyed),
+        numeric=("step", *named),
         needed=named[0] if named else "",
     )
     brief = _Reports(sample, keys, metrics, digits=SHORT_ID)

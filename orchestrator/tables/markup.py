@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import html
+import re
 from collections.abc import Iterable, Sequence
 
 from orchestrator.tables.figures import as_words
@@ -27,9 +28,11 @@ _TEX = {
     **{mark: f"\\{mark}" for mark in "&%$#_"},
 }
 _MARKDOWN = str.maketrans({"<": "&lt;", "&": "&amp;", **{mark: f"\\{mark}" for mark in "\\|[]`*~$"}})
+_EMPHASIS = re.compile(r"(?<![^\W_])_|_(?![^\W_])")
+"""An underscore at the edge of a word; one between letters or digits is read as it is."""
 _STYLE = (
     "body{font:15px/1.4 system-ui,sans-serif;margin:2em;color-scheme:light dark}table{border-collapse:collapse}"
-    "th,td{padding:.2em .8em;text-align:left}thead{border-bottom:2px solid}tr{border-bottom:1px solid #8886}"
+    "th,td{padding:.2em .8em;text-align:left;white-space:nowrap}thead{border-bottom:2px solid}tr{border-bottom:1px solid #8886}"
     ".n{text-align:right;font-variant-numeric:tabular-nums}"
 )
 
@@ -38,12 +41,16 @@ def write_markdown(table: Table) -> bytes:
     """Return a table that Markdown shows as one, its notes below."""
 
     def line(cells: Iterable[str]) -> str:
-        return "| " + " | ".join(_visible(cell).translate(_MARKDOWN) for cell in cells) + " |"
+        return "| " + " | ".join(map(_markdown, cells)) + " |"
 
     rule = "|" + "|".join(" ---: " if numeric else " --- " for numeric in _numeric(table)) + "|"
     lines = [line(table.columns), rule, *map(line, as_words(table))]
-    notes = [f"\n{_visible(note).translate(_MARKDOWN)}" for note in table.notes]
+    notes = [f"\n{_markdown(note)}" for note in table.notes]
     return ("\n".join([*lines, *notes]) + "\n").encode()
+
+
+def _markdown(text: str) -> str:
+    return _EMPHASIS.sub(r"\_", _visible(text).translate(_MARKDOWN))
 
 
 def write_tex(table: Table) -> bytes:

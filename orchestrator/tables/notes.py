@@ -9,7 +9,7 @@ from orchestrator.grid.objective import Objective
 from orchestrator.results.abbreviations import last_words
 from orchestrator.results.counting import count
 from orchestrator.store.events import Number
-from orchestrator.tables.diverged import diverged_later
+from orchestrator.tables.diverged import diverged_later, never_finite
 from orchestrator.tables.groups import Gap, Group, Groups, told_gaps
 from orchestrator.tables.keys import told
 from orchestrator.tables.metric_names import all_finite, is_finite, notes_on_values, told_runs
@@ -34,16 +34,7 @@ def count_runs(sample: Sample, metrics: Sequence[str], values: Values) -> dict[s
     missing = len(sample.runs) - len(done)
     odd = [] if all(map(all_finite, zip(*(found for _, found in done), strict=True))) else done
     infinite = sum(any(isinstance(value, float) and not is_finite(value) for value in found) for _, found in odd)
-    return {"runs": len(sample.runs), "missing": missing, "unreported": _unreported(sample), "not_finite": infinite}
-
-
-def _unreported(sample: Sample) -> int:
-    """Return how many completed runs have no number under the objective."""
-    if sample.selection is None:
-        return 0
-    lacking = (run for run in sample.runs if run.is_completed and run.step is None)
-    name = sample.selection.name
-    return sum(not isinstance(values_of(run.reported, (name,), None)[0], int | float) for run in lacking)
+    return {"runs": len(sample.runs), "missing": missing, "unreported": len(never_finite(sample)), "not_finite": infinite}
 
 
 def notes_on_runs(sample: Sample, metrics: Sequence[str], values: Values) -> Iterator[str]:
@@ -82,14 +73,31 @@ def notes_on_results(sample: Sample) -> Iterator[str]:
     if standing:
         listed = ", ".join(f"{number:,} {word}" for word, number in standing.most_common())
         yield f"{sum(standing.values()):,} of {count(len(sample.runs), 'run')} without a result: {listed}"
-    unreported = _unreported(sample)
-    if unreported and sample.selection is not None:
-        noun = "run" if unreported == 1 else "runs"
-        yield f"{unreported:,} completed {noun} without a value of '{sample.selection.name}': not reported, or no number"
+    yield from _never_finite(sample)
     yield from _diverged(sample)
-    damaged = [run.reported.unread for run in sample.runs if run.reported.unread]
-    if damaged:
-        yield f"{sum(damaged):,} reports of {count(len(damaged), 'run')} cannot be read (damaged, or too long a line), and are left out"
+    yield from _odd_reports(sample)
+
+
+def _odd_reports(sample: Sample) -> Iterator[str]:
+    unread = [run.reported.unread for run in sample.runs if run.reported.unread]
+    if unread:
+        of_runs = f"{count(sum(unread), 'report')} of {count(len(unread), 'run')}"
+        yield f"{of_runs} cannot be read (damaged, or too long a line), and {'is' if sum(unread) == 1 else 'are'} left out"
+    stepless = [run.reported.stepless for run in sample.runs if run.reported.stepless]
+    if stepless:
+        verbs = "names no step, and counts" if sum(stepless) == 1 else "name no step, and count"
+        yield f"{count(sum(stepless), 'report')} of {count(len(stepless), 'run')} {verbs} as step 0"
+    failed = sum(run.reported.errors > 0 for run in sample.runs)
+    if failed:
+        yield f"files of {count(failed, 'run')} could not be read: what they hold is missing; they are read again the next time"
+
+
+def _never_finite(sample: Sample) -> Iterator[str]:
+    found = never_finite(sample)
+    if found and sample.selection is not None:
+        their = "its" if len(found) == 1 else "their"
+        which = told_runs(found, sample.completed)
+        yield f"{which} without a finite value of '{sample.selection.name}': {their} values are those returned, or reported last"
 
 
 def _diverged(sample: Sample) -> Iterator[str]:

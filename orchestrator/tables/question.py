@@ -13,6 +13,7 @@ from orchestrator.tables.best import make_best
 from orchestrator.tables.grouped import make_grouped
 from orchestrator.tables.groups import make_groups
 from orchestrator.tables.keys import find_keys
+from orchestrator.tables.known import no_metric
 from orchestrator.tables.long import make_long
 from orchestrator.tables.metric_names import check_metric, choose_metrics
 from orchestrator.tables.sample import Sample, take_sample
@@ -72,6 +73,8 @@ def _grouped(sample: Sample, question: Question) -> Tables:
     if both:
         raise InputError(f"{both} is named twice: a key belongs to one of --by, --across and --over.")
     metrics = choose_metrics(question.metrics, sample, numeric=True)
+    if not metrics:
+        raise no_metric("--across" if across else "--by", (metric for run in sample.runs for metric in run.reported.names))
     groups = make_groups(sample, (*by, *across), over, metrics)
     if across:
         return make_matrix(groups, sample, across)

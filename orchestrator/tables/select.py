@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from orchestrator.grid.where import parse_where
-from orchestrator.results.select import flat
+from orchestrator.results.select import flat, selects_none
 from orchestrator.store.errors import SelectionError
 from orchestrator.tables.keys import GRID
 from orchestrator.tables.sample import Run, Sample
@@ -15,10 +15,11 @@ from orchestrator.tables.sample import Run, Sample
 def select_runs(sample: Sample, expression: str, option: str) -> tuple[Run, ...]:
     """Return the runs that an expression selects; raise SelectionError, with the option's name, where it selects none."""
     with _named(option):
-        where = parse_where(expression)
-        found = tuple(where.select_by_short_keys(sample.runs, lambda run: {GRID: run.grid, **flat(run.manifest)}))
+        values = [{GRID: run.grid, **flat(run.manifest)} for run in sample.runs]
+        where = parse_where(expression).completed(values)
+        found = tuple(run for run, _ in where.select(zip(sample.runs, values, strict=True), lambda pair: pair[1]))
     if not found:
-        raise SelectionError(f"{option} {expression!r}: selects none of {len(sample.runs)} runs. List them with: mrsweep summary")
+        raise selects_none(option, expression, where.keys, values)
     return found
 
 

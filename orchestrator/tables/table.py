@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -30,6 +30,8 @@ class Table(msgspec.Struct, frozen=True, kw_only=True):
     """Columns that a file to read has only where they are asked for: what a run cost, and where it comes from."""
     decimals: Mapping[str, int] = {}
     """Column → as many decimals as were measured."""
+    numeric: Sequence[str] = ()
+    """Columns of numbers, and of nothing else but what is missing and the texts of metrics."""
     needed: str = ""
     """The column that is shown where there is room for hardly any: the first metric."""
 

@@ -12,6 +12,7 @@ from orchestrator.results.abbreviations import last_words
 from orchestrator.store.events import Number
 from orchestrator.store.layout import attempt_name
 from orchestrator.store.records import Attempt, Record
+from orchestrator.store.states import State
 from orchestrator.tables.keys import GRID, all_keys, key_columns, values_at, varying
 from orchestrator.tables.metric_names import choose_metrics, metric_columns
 from orchestrator.tables.notes import count_runs, notes_on_runs, read_values
@@ -40,6 +41,7 @@ def make_wide(sample: Sample, patterns: Sequence[str] = (), *, complete: bool = 
         short=last_words(keyed),
         aside=(*COST, *ORIGIN),
         decimals=DECIMALS,
+        numeric=("step", *named, *COST),
         needed=named[0] if named else "",
     )
     return Tables(data, partial(_page, data, sample, keyed, named))
@@ -80,15 +82,19 @@ def whole(step: float | None) -> float | int | None:
 
 
 def _cost(record: Record, last: Attempt | None) -> tuple[float | int | None, ...]:
-    attempts = record.attempts
+    """Return the cells of the columns COST; an attempt that still computes is not measured yet."""
+    count = len(record.attempts)
     if last is None:
         return (0, None, None, None, None)
-    if len(attempts) == 1:
-        spent = round(last.runtime_s, 1)
-        return (1, spent, spent, round(last.peak_mem_gb, 3), round(last.peak_gpu_gb, 3))
-    memory = round(max([attempt.peak_mem_gb for attempt in attempts]), 3)
-    gpu = round(max([attempt.peak_gpu_gb for attempt in attempts]), 3)
-    return (len(attempts), round(last.runtime_s, 1), round(record.spent_s, 1), memory, gpu)
+    runtime = None if last.state is State.RUNNING else round(last.runtime_s, 1)
+    if count == 1 and runtime is not None:
+        return (1, runtime, runtime, round(last.peak_mem_gb, 3), round(last.peak_gpu_gb, 3))
+    ended = [attempt for attempt in record.attempts if attempt.state is not State.RUNNING]
+    if not ended:
+        return (count, None, None, None, None)
+    memory = round(max([attempt.peak_mem_gb for attempt in ended]), 3)
+    gpu = round(max([attempt.peak_gpu_gb for attempt in ended]), 3)
+    return (count, runtime, round(record.spent_s, 1), memory, gpu)
 
 
 def origin(run: Run) -> tuple[str | None, ...]:

@@ -56,8 +56,15 @@ def take_picture(grid: OpenGrid, site: Site, selection: Selection, *, seen: Look
     )
     excerpts = dict(_read_excerpts(grid.paths, overview.failures[:EXCERPTS], seen.records))
     watched = _has_janitor(grid) and len(missing_janitors(grid, seen.snapshot)) < len(JANITORS)
-    notes = (*overview.notes, *undelivered(read_outbox(grid.paths), seen.snapshot.taken_at))
+    notes = (*overview.notes, *_unmade(grid), *undelivered(read_outbox(grid.paths), seen.snapshot.taken_at))
     return msgspec.structs.replace(overview, failures=with_excerpts(overview.failures, excerpts), janitor=watched, notes=notes)
+
+
+def _unmade(grid: OpenGrid) -> Iterator[str]:
+    """Say what a grid without runs waits for; which are missing of one that has some, only `watch` works out."""
+    needed = sorted({need.grid for leaf in grid.spec.leaves for need in leaf.needs.values()})
+    if needed and not grid.manifests:
+        yield f"Its runs start from results of {', '.join(needed)}; they are made when these are there, by: mrsweep watch {grid.paths.name}"
 
 
 def take_advice(grid: OpenGrid, site: Site, selection: Selection, *, gpu_gb: float | None = None) -> list[Advice]:

@@ -77,12 +77,12 @@ class Run:
     def image(self, name: str, array: Any, step: int = 0) -> Path:
         """Save a picture, images/<name>-<step>.png, and return its path.
 
-        array: (y, x) or (y, x, 3), a tensor or array; complex values are shown by magnitude, anything but uint8 is
-        scaled from its smallest to its largest finite value.
+        array: (y, x), (1, y, x) or (y, x, 3), a tensor or array; complex values are shown by magnitude, anything but
+        uint8 is scaled from its smallest to its largest finite value. Raises TypeError for another shape.
         """
         make_dir(self._paths.images)
         path = self._paths.images / f"{re.sub(r'[^A-Za-z0-9_.-]+', '_', name).lstrip('.')[:100] or 'image'}-{step:06d}.png"
-        write_atomic(path, _png(array), durable=False)
+        write_atomic(path, _png(_pixels(name, array)), durable=False)
         return path
 
 
@@ -93,13 +93,30 @@ def _metric(name: str, value: object) -> object:
         raise TypeError(f"report: {name} {error}") from None
 
 
-def _png(array: Any) -> bytes:
+_COLOURS = (3, 4)
+"""How many values a pixel may have: red, green, blue, and its opacity."""
+
+
+def _pixels(name: str, array: Any) -> Any:
+    """Return a picture as a numpy array, (y, x) or (y, x, colour). Raises TypeError for another shape."""
+    import numpy as np
+
+    pixels = np.asarray(array.detach().cpu() if hasattr(array, "detach") else array)
+    has_colours = pixels.ndim == 3 and pixels.shape[2] in _COLOURS
+    if pixels.ndim == 2 or has_colours:
+        return pixels
+    if pixels.ndim == 3 and len(pixels) == 1:
+        return pixels[0]
+    raise TypeError(f"image: {name} has the shape {pixels.shape}; give (y, x), or (y, x, 3) with the channels last")
+
+
+def _png(pixels: Any) -> bytes:
+    """Return a picture as a file. pixels: (y, x) or (y, x, colour), a numpy array."""
     import numpy as np
     from PIL import Image
     from PIL.PngImagePlugin import PngInfo
 
     window = PngInfo()
-    pixels = np.asarray(array.detach().cpu() if hasattr(array, "detach") else array)
     if pixels.dtype != np.uint8:
         pixels = np.abs(pixels) if np.iscomplexobj(pixels) else pixels.astype(np.float64)
         finite = pixels[np.isfinite(pixels)]

@@ -58,7 +58,7 @@ def test_report_holds_table_curves_and_pictures_of_the_runs(drawn: Project) -> N
     assert [[row[1], row[2], row[3], row[4]] for row in runs["rows"]] == [
         [1, "completed", "", pytest.approx(1 / 3)],
         [2, "completed", "", pytest.approx(2 / 3)],
-        [3, "failed", "error", None],
+        [3, "failed", "error", ""],
     ]
     assert [item["target_id"] for item in data_of(page, "figures")] == ["curve-0", "curve-1", "usage-figure", "timeline-figure"]
     images = data_of(page, "images")

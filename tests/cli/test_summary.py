@@ -17,6 +17,8 @@ from statistics import fmean, stdev
 import pytest
 from scipy import stats
 
+from orchestrator.cli.summary import _tell
+from orchestrator.tables.table import Table
 from tests.cli.conftest import Project
 from tests.cli.test_terminal import COLUMNS, Terminal
 
@@ -198,6 +200,11 @@ def test_what_cannot_be_answered_says_the_way_out_in_one_line(studies: Project, 
     done = studies.run("summary", "mtl", *arguments)
     assert (done.code, done.err.count("\n"), done.out) == (2, 1, "")
     assert said in done.err
+
+
+def test_a_note_that_asks_ends_with_its_question_mark(capsys: pytest.CaptureFixture[str]) -> None:
+    _tell(Table(kind="run", columns=(), rows=(), notes=("was it renamed?", "one is missing"), counts={"runs": 1}), None)
+    assert capsys.readouterr().out.splitlines()[:2] == ["was it renamed?", "one is missing."]
 
 
 def test_a_grid_that_was_only_expanded_has_a_table_of_runs_and_no_groups(studies: Project) -> None:

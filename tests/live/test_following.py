@@ -10,6 +10,7 @@ from orchestrator.grid.manifest import Manifest
 from orchestrator.live.following import MOST_LINES, TAIL_BYTES, Follower, find_output
 from orchestrator.store.layout import GridPaths
 from orchestrator.store.records import Attempt, Record
+from orchestrator.store.states import State
 
 RUN = "0123456789abcdef"
 
@@ -74,3 +75,11 @@ def test_the_log_is_that_of_the_newest_attempt_or_of_the_prepare_command() -> No
     assert find_output(paths, waiting, Record(id=RUN)).file == paths.prepare("abc").log
     assert find_output(paths, manifest, Record(id=RUN)).told == "has not started"
     assert "other" in find_output(paths, manifest, Record(id=RUN, adopted_from="other")).told
+
+
+@pytest.mark.parametrize(
+    ("state", "told"), [(State.RUNNING, "attempt-1: nothing is written yet"), (State.COMPLETED, "attempt-1: nothing is written")]
+)
+def test_an_empty_log_is_waited_for_while_its_run_goes_on(state: State, told: str) -> None:
+    paths, manifest = GridPaths(Path("runs/g")), Manifest(id=RUN, version=1, config={})
+    assert find_output(paths, manifest, Record(id=RUN, state=state, attempts=(Attempt(number=1),))).told == told

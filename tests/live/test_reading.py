@@ -77,6 +77,20 @@ def test_ends_that_nobody_recorded_are_found_once_and_stay(study: Study, reader:
     assert ledger_stamp(study.paths) == before
 
 
+def test_a_run_that_a_watch_takes_up_again_has_not_ended(study: Study, reader: GridReader) -> None:
+    study.launch(1)
+    study.end(1, state=State.FAILED, cause=Cause.NODE_FAILURE)
+    sight = reader.look()
+    assert sight.overview.counts == {"failed": 1} and [wait.runs for wait in sight.overview.waits] == [1]
+    assert not make_view(reader, sight, Wish(), WORDS).all_ended
+
+
+def test_a_run_that_nothing_takes_up_again_has_ended(study: Study, reader: GridReader) -> None:
+    study.launch(1)
+    study.end(1, state=State.FAILED, cause=Cause.ERROR)
+    assert make_view(reader, reader.look(), Wish(), WORDS).all_ended
+
+
 def test_the_ledger_is_read_again_after_a_while(
     study: Study, reader: GridReader, reads: Callable[[str], int], monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -240,7 +240,7 @@ def test_a_completed_run_that_reported_nothing_is_looked_at_once(shelf: Shelf, m
     done = completed(metrics={"q": 1})
     looked: list[str] = []
     inner = looking.list_sources
-    monkeypatch.setattr(looking, "list_sources", lambda attempt: looked.append(attempt) or inner(attempt))
+    monkeypatch.setattr(looking, "list_sources", lambda attempt, *rest: looked.append(attempt) or inner(attempt, *rest))
     found = [shelf.read(done)[RUN] for _ in range(3)]
     assert [(dict(each.curves), each.final) for each in found] == [({}, {"q": 1})] * 3
     assert len(looked) == 1

@@ -201,6 +201,20 @@ def test_of_two_reports_of_a_step_the_later_counts_in_any_order(shelf: Shelf) ->
     assert told(shelf.one()) == {"q": [(1, 2), (2, 3)]}
 
 
+@pytest.mark.parametrize(
+    ("lines", "stepless"),
+    [
+        ([{"step": 0, "q": 1}, {"step": 1, "q": 2}], 0),
+        ([{"epoch": epoch, "q": 0.5} for epoch in range(10)], 10),
+        ([{"step": "a", "q": 1}, {"step": 1, "q": "text"}, {"q": 5}], 2),
+        ([{"step": "a"}, {"note": None}, {}], 0),  # nothing that would stand at a step
+    ],
+)
+def test_reports_that_name_no_step_are_counted(shelf: Shelf, lines: list[dict[str, Any]], stepless: int) -> None:
+    shelf.report(*lines)
+    assert [each.stepless for each in (shelf.one(), shelf.one(), shelf.read_shown()[RUN], shelf.read_shown()[RUN])] == [stepless] * 4
+
+
 @pytest.mark.parametrize("step", [1e300, -1e300, 2**70])
 def test_a_step_that_no_loop_counts_to_is_none(shelf: Shelf, step: float) -> None:
     shelf.report({"step": -5, "q": 1}, {"step": step, "q": 2})

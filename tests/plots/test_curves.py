@@ -12,7 +12,7 @@ from orchestrator.plots.cells import Ask
 from orchestrator.plots.curves import plan_curves
 from orchestrator.plots.figure import Role
 from orchestrator.store.errors import InputError
-from tests.plots.conftest import curves_sample
+from tests.plots.conftest import curves_sample, make_sample
 
 CURVES = Ask(x="step", y="val/ssim", hue=("k",))
 
@@ -84,3 +84,9 @@ def test_curve_of_a_run_that_failed_does_not_count_and_is_named() -> None:
     figure = plan_curves(sample, CURVES)
     assert [(point.x, point.n, point.mean) for point in figure.lines[0].points] == [(1, 1, 1.0)]
     assert "1 run missing: failed" in figure.notes
+
+
+def test_metric_that_was_only_returned_is_told_to_have_no_curve() -> None:
+    sample = make_sample(("g", [({"k": "a", "seed": 1}, 0.5), ({"k": "a", "seed": 2}, None)]), metric="final/params")
+    with pytest.raises(InputError, match=r"--y final/params: was returned at the end, not step by step; choose a key for --x"):
+        plan_curves(sample, Ask(x="step", y="final/params", hue=("k",)))

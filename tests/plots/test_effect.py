@@ -69,6 +69,12 @@ def test_runs_whose_selection_metric_ended_nan_are_counted_and_named() -> None:
     assert f"val/ssim ended NaN or infinite in 2 of 3 completed runs {ids}, drawn as selected before" in notes
 
 
+def test_runs_whose_selection_metric_never_was_finite_are_counted_and_named() -> None:
+    sample = curves_sample([({"x": 1}, {1: math.nan, 2: math.nan}), ({"x": 2}, {1: 0.5, 2: 0.6})])
+    notes = plan_effect(sample, Ask(x="x", y="val/ssim")).notes
+    assert f"1 of 2 completed runs ({sample.runs[0].id}) without a finite val/ssim: drawn as returned, or reported last" in notes
+
+
 def test_cell_that_the_grid_does_not_hold_is_missing_and_not_interpolated() -> None:
     rows = [({"k": k, "x": x}, float(x)) for k in ("a", "b") for x in (1, 2, 3) if (k, x) != ("b", 2)]
     figure = plan_effect(make_sample(("g", rows)), Ask(x="x", y="test/ssim", hue=("k",)))

@@ -9,9 +9,10 @@ from typing import Any
 
 import pytest
 
+from orchestrator.report.content import Frame, Panel
 from orchestrator.report.page import make_page
 from tests.cli.conftest import Project
-from tests.report.made import content, study
+from tests.report.made import content, run_id, study
 
 pytestmark = pytest.mark.journey
 HERE = Path(__file__).parent
@@ -136,6 +137,24 @@ def test_table_sorts_numbers_by_size_with_empty_cells_last(browser: Any, page: P
     heads[2].click()
     assert column(browser, 2) == ["16"] * 9 + ["4"] * 9
     assert up[:15] == sorted(down[:15], key=float) and down[15:] == up[15:] == [""] * 3
+
+
+def test_numbers_stand_before_what_is_not_finite_whichever_way_is_sorted(browser: Any, tmp_path: Path) -> None:
+    scores = [0.5, float("nan"), 0.7, None, float("inf")]
+    (file := tmp_path / "odd.html").write_text(make_page(content(study({"x": range(5)}, scores)), 0.0))
+    show(browser, file)
+    head = browser.find_element("xpath", "//div[@id='runs-table']//th/button[starts-with(text(), 'val/ssim')]")
+    for first in (["0.7", "0.5"], ["0.5", "0.7"]):
+        head.click()
+        assert column(browser, 4)[:2] == first and column(browser, 4)[-1] == ""
+        assert set(column(browser, 4)[2:4]) == {"nan", "inf"}
+
+
+def test_best_run_with_pictures_is_not_told_as_the_best_of_all(browser: Any, tmp_path: Path) -> None:
+    panel = Panel(rank="best", run=run_id(0), frames=(Frame(name="a", step=1, image=b"x"),))
+    (file := tmp_path / "pictures.html").write_text(make_page(content(study({"x": [1, 2]}, [0.5, 0.7]), panels=[panel]), 0.0))
+    show(browser, file)
+    assert text_of(browser, "#images-panels h3").startswith("best of the runs with pictures · ")
 
 
 def test_click_on_the_legend_hides_a_line_and_its_band(browser: Any, page: Path) -> None:

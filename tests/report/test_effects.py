@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 
+import msgspec
 import pytest
 from scipy import stats
 
@@ -56,17 +57,17 @@ def test_heat_map_has_the_mean_of_each_pair_and_names_empty_cells() -> None:
     assert maps[0].means == ((2.0, 3.0), (6.0, 7.0), (None, 10.0))
     assert maps[0].counts == ((2, 2), (2, 2), (0, 1))
     body = heat_maps_section(maps, scores).body
-    assert '<td class="heat-0 pale" title="n=2">2</td>' in body
-    assert '<td class="heat-9 dark" title="n=1">10 <small>n=1</small></td>' in body
+    assert '<td class="heat-0" title="n=2">2</td>' in body
+    assert '<td class="heat-9" title="n=1">10 <small>n=1</small></td>' in body
     assert "A cell with fewer runs than a full one says how many (n)" in body
     assert '<td class="none" title="no result">–</td>' in body
 
 
-def test_brighter_is_better_also_where_less_is() -> None:
+def test_the_best_has_the_last_colour_also_where_less_is_better() -> None:
     one = study({"kind": ["a", "b"], "acc": [4, 8]}, [1, 2, 3, 4], metric="loss", mode="min")
     scores = scores_of(one)
     maps = heat_maps_of(effects_of(axes_of([manifest for manifest, _ in one.pairs]), scores.by_run), scores.by_run)
-    assert '<td class="heat-9 dark" title="n=1">1</td>' in heat_maps_section(maps, scores).body
+    assert '<td class="heat-9" title="n=1">1</td>' in heat_maps_section(maps, scores).body
 
 
 def test_seeds_are_gathered_by_configuration_the_best_first() -> None:
@@ -83,6 +84,34 @@ def test_seeds_are_gathered_by_configuration_the_best_first() -> None:
     body = seeds_section(cells, scores, has_seeds=True).body
     assert "1 configuration without all of its seeds" in body and "1 of 2" in body
     assert 'aria-label="0.8500, std 0.071"' in body and "0.8500, std 0.071 <small>n=2</small>" in body and "±" not in body
+
+
+def test_seed_that_the_grid_lacks_for_one_configuration_is_missing_there() -> None:
+    axes = {"kind": ["a", "b", "c"], "seed": [1, 2, 3]}
+    one = study(axes, [0.9, 0.8, 0.7, 0.6, 0.5, 0.4, 0.3, 0.2, 0.1])
+    held = [manifest for manifest, _ in one.pairs][:-1]  # the grid has no kind=c seed=3
+    scores = scores_of(msgspec.structs.replace(one, pairs=one.pairs[:-1]))
+    cells = cells_of(held, axes_of(held), scores)
+    assert [(cell.label, len(cell.values), cell.planned) for cell in cells] == [("kind=a", 3, 3), ("kind=b", 3, 3), ("kind=c", 2, 3)]
+    body = seeds_section(cells, scores, has_seeds=True).body
+    assert "1 configuration without all of its seeds" in body and "2 of 3" in body
+
+
+def test_seed_that_few_configurations_have_is_missing_nowhere() -> None:
+    one = study({"kind": ["a", "b"], "seed": [1, 2]}, [0.9, 0.8, 0.7, 0.6])
+    held = [manifest for manifest, _ in one.pairs][:-1]
+    scores = scores_of(msgspec.structs.replace(one, pairs=one.pairs[:-1]))
+    cells = cells_of(held, axes_of(held), scores)
+    assert [(cell.label, len(cell.values), cell.planned) for cell in cells] == [("kind=a", 2, 2), ("kind=b", 1, 1)]
+
+
+def test_configuration_without_the_key_of_the_seeds_lacks_none() -> None:
+    axes = {"kind": ["a", "b", "c"], "seed": [1, 2]}
+    one = study(axes, [0.9, 0.8, 0.7, 0.6, 0.5, None])
+    held = [manifest for manifest, _ in one.pairs][:-1]
+    held[-1] = msgspec.structs.replace(held[-1], varying={"kind": "c"})
+    cells = cells_of(held, axes_of(held), scores_of(one))
+    assert [(cell.label, cell.planned) for cell in cells] == [("kind=a", 2), ("kind=b", 2), ("kind=c", 1)]
 
 
 def test_configurations_without_a_result_are_named() -> None:

@@ -136,3 +136,10 @@ def test_picture_tells_the_objective_of_its_own_step_where_it_was_reported() -> 
     (panel,) = images_section([Panel(rank="best", run=run_id(0), frames=frames)], one, scores_of(one)).data["images"]["panels"]
     assert panel["at"] == {1: "val/ssim = 0.3000 at step 1", 4: "val/ssim = 0.4000 at step 4"}
     assert panel["told"] == "val/ssim = 0.5000 of the selected step 2"
+
+
+@pytest.mark.parametrize(("rank", "run", "among"), [("best", 1, ""), ("best", 2, "of the runs with pictures"), ("worst", 0, "")])
+def test_rank_among_the_runs_with_pictures_is_not_told_as_one_among_all(rank: str, run: int, among: str) -> None:
+    one = study({"x": [1, 2, 3]}, [0.5, 0.9, 0.7])
+    panel = Panel(rank=rank, run=run_id(run), frames=(Frame(name="a", step=1, image=b"x"),))
+    assert images_section([panel], one, scores_of(one)).data["images"]["panels"][0]["among"] == among

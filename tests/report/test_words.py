@@ -18,6 +18,7 @@ from orchestrator.results.failures import Failure
 from orchestrator.results.spending import Spending
 from orchestrator.results.waiting import Wait
 from orchestrator.store.states import State
+from orchestrator.tables.study import Study
 from tests.report.made import attempt, content, curve, manifests, overview, record, study
 
 SPENT = Spending(
@@ -86,16 +87,22 @@ def test_table_holds_numbers_as_numbers_and_says_what_is_none() -> None:
     first = one.pairs[0][0].id
     table = table_section(msgspec.structs.replace(one, history={**one.history, first: broken}), ["x", "mode"], scores_of(one)).data["runs"]
     assert table["columns"][:6] == ["run", "x", "mode", "state", "cause", "val/ssim"]
-    assert table["columns"][6:] == ["note", "test/psnr", "nmse", "lr", "minutes", "memory [GB]", "attempts", "node"]
-    assert table["rows"][0][1:] == [1, "a", "completed", "", 0.5, "text", 30.5, "nan", 3.0, 1.0, 1.0, 1, "node1"]  # lr at the best step
+    assert table["columns"][6:] == ["lr", "nmse", "note", "test/psnr", "minutes", "memory [GB]", "attempts", "node"]
+    assert table["rows"][0][1:] == [1, "a", "completed", "", 0.5, 3.0, "nan", "text", 30.5, 1.0, 1.0, 1, "node1"]  # lr at the best step
     assert table["rows"][1][1:8] == [1, "", "completed", "", 0.6, "", ""]
-    assert table["rows"][2][1:6] == [2, "a", "failed", "error", None]
+    assert table["rows"][2][1:6] == [2, "a", "failed", "error", ""]
+
+
+def reporting(*reports: RunHistory) -> Study:
+    """Return completed runs that reported just this."""
+    one = study({"x": range(len(reports))}, [0.5] * len(reports))
+    return msgspec.structs.replace(one, history={manifest.id: each for (manifest, _), each in zip(one.pairs, reports, strict=True)})
 
 
 def test_metrics_that_most_runs_have_are_columns_and_the_score_is_not_repeated() -> None:
     many = RunHistory(final={f"m{number}": 1.0 for number in range(20)} | {"shared": 1.0})
-    names = shown_metrics([many, RunHistory(final={"shared": 2.0, "score": 1.0}, curves={"score": curve([1])})], "score")
-    assert names == ["shared", *(f"m{number}" for number in range(7))]
+    few = RunHistory(final={"shared": 2.0, "score": 1.0}, curves={"score": curve([1])})
+    assert shown_metrics(reporting(many, few), "score") == ["m0", "m1", "m10", "m11", "m12", "m13", "m14", "shared"]
 
 
 def test_run_that_was_tried_twice_tells_all_its_minutes() -> None:
@@ -122,3 +129,18 @@ def test_head_names_the_runs_that_count_with_a_step_before_their_metric_broke() 
     assert told in best_section(content(one), scores_of(one)).body
     whole = study({"x": [1]}, [0.5])
     assert scores_of(whole).told_diverged == ""
+
+
+def test_table_shows_an_objective_that_is_not_finite_as_the_summary_does() -> None:
+    one = study({"x": [1, 2, 3, 4]}, [0.5, 0.6, 0.7, None])
+    nan, infinite = (RunHistory(curves={"val/ssim": curve([value, value])}) for value in (float("nan"), float("inf")))
+    ids = [manifest.id for manifest, _ in one.pairs]
+    one = msgspec.structs.replace(one, history={ids[0]: nan, ids[1]: infinite, ids[2]: one.history[ids[2]]})
+    table = table_section(one, ["x"], scores_of(one)).data["runs"]
+    assert table["columns"][4] == "val/ssim"
+    assert [row[4] for row in table["rows"]] == ["nan", "inf", 0.7, ""]
+
+
+def test_metrics_that_end_like_the_score_stand_before_the_others_as_in_the_summary() -> None:
+    returned = RunHistory(final={f"m{number}": 1.0 for number in range(20)} | {"test/ssim": 0.8})
+    assert shown_metrics(reporting(returned, returned), "val/ssim") == ["test/ssim", "m0", "m1", "m10", "m11", "m12", "m13", "m14"]

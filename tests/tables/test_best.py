@@ -93,3 +93,21 @@ def test_the_page_shows_a_short_id_and_how_many_of_how_many_were_ranked() -> Non
 def test_an_unknown_metric_names_those_that_are_known() -> None:
     with pytest.raises(InputError, match=r"--best max:ssim: .*Did you mean val/ssim|--best ssim: .*Did you mean val/ssim"):
         ask(case({"x": 1}, 0.5), best="max:ssim")
+
+
+def test_a_grid_that_makes_the_groups_stands_there_once() -> None:
+    grids = [study(case({"x": x}, 0.5 + x / 10, number=x), grid=f"g{x}") for x in (1, 2)]
+    grids.append(study(case({"x": 3}, state=State.FAILED, number=3), grid="g3"))
+    for table in (
+        answer(grids, Question(best="val/ssim", per=("grid",))).data,
+        answer(grids, Question(best="val/ssim", per=("grid",))).page,
+    ):
+        assert table.columns[:3] == ("grid", "id", "x")
+        assert [(row[0], row[2]) for row in table.rows] == [("g1", 1), ("g2", 2), ("g3", None)]
+    assert answer(grids, Question(best="val/ssim", per=("x",))).data.columns[:3] == ("x", "grid", "id")
+
+
+def test_a_key_of_the_config_that_is_called_grid_stands_beside_the_grid() -> None:
+    grids = [study(case({"grid": number}, 0.5, number=number), grid=f"g{number}") for number in (1, 2)]
+    table = answer(grids, Question(best="val/ssim", per=("grid",))).data
+    assert (table.columns[:2], table.rows[0][:2]) == (("grid (config)", "grid"), (1, "g1"))

@@ -7,7 +7,7 @@ import math
 import pytest
 
 from orchestrator.store.states import State
-from orchestrator.tables.diverged import diverged_later
+from orchestrator.tables.diverged import diverged_later, never_finite
 from tests.tables.studies import ask, case, column, history, notes, sample
 
 
@@ -58,3 +58,33 @@ def test_one_that_diverged_is_told_as_one_and_stays_in_the_mean() -> None:
     table = ask(case({"k": 1, "seed": 1}, 0.5), case({"k": 1, "seed": 2}, history(val__ssim=(0.7, math.nan))), by=("k",), over=("seed",))
     assert "1 of 2 completed runs" in notes(table) and "it counts with its selected step, before that" in notes(table)
     assert (column(table, "n"), column(table, "mean")) == ([2], [pytest.approx(0.6)])
+
+
+NEVER = [
+    history(val__ssim=(math.nan, math.inf), test__ssim=(0.1, 0.2)),
+    history({"val/ssim": "nan"}, test__ssim=(0.2,)),
+    history(texts={"val/ssim": "good"}, test__ssim=(0.2,)),
+    history({"test/ssim": 0.2}),
+]
+
+
+@pytest.mark.parametrize("reported", NEVER)
+def test_a_run_whose_selection_metric_never_was_finite_is_found(reported: object) -> None:
+    found = never_finite(sample(case({"x": 1}, 0.5), case({"x": 2}, reported), case({"x": 3}, reported, state=State.FAILED)))
+    assert [run.manifest.config["x"] for run in found] == [2]
+
+
+@pytest.mark.parametrize("reported", [history(val__ssim=(math.nan, 0.1)), history({"val/ssim": 0.1})])
+def test_one_that_was_finite_once_is_not(reported: object) -> None:
+    assert never_finite(sample(case({"x": 1}, reported))) == []
+    assert never_finite(sample(case({"x": 1}, NEVER[0]), objective=None)) == []
+
+
+@pytest.mark.parametrize("question", [{}, {"by": ("k",), "over": ("seed",)}, {"across": ("k",), "over": ("seed",)}, {"best": "val/ssim"}])
+@pytest.mark.parametrize("reported", NEVER)
+def test_every_table_says_whose_selection_metric_never_was_finite(question: dict[str, object], reported: object) -> None:
+    cases = [case({"k": 1, "seed": seed}, history(val__ssim=(0.5,), test__ssim=(0.4,)), number=seed) for seed in (1, 2)]
+    table = ask(*cases, case({"k": 1, "seed": 3}, reported, number=3 << 32), metrics=("test/ssim",), **question)
+    told = "1 of 3 completed runs (00000003) without a finite value of 'val/ssim': its values are those returned, or reported last"
+    assert told in table.notes
+    assert table.counts["unreported"] == 1

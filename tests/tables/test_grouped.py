@@ -86,7 +86,8 @@ def test_a_group_without_its_baseline_is_named() -> None:
     ("baseline", "error", "said"),
     [
         ("mask.kid=random", InputError, r"--baseline mask.kid: .*Did you mean mask.kind"),
-        ("mask.kind=nothing", InputError, "selects none of"),
+        ("mask.kind=nothing", InputError, r"^--baseline 'mask.kind=nothing' selects none of \d+ runs; mask\.kind is learned, random\.$"),
+        ("kind=nothing", InputError, r"selects none of \d+ runs; mask\.kind is learned, random\.$"),
         ("seed=1", InputError, "seed is not in --by"),
         ("mask.kind=", SelectionError, r"^--baseline 'mask.kind='"),
         ("mask.kind in (random, learned)", InputError, "selects mask.kind=random|selects kind=random"),

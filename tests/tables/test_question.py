@@ -82,3 +82,24 @@ def test_before_any_report_a_metric_is_not_called_unknown(question: dict[str, ob
 def test_runs_that_completed_without_any_report_are_told_so() -> None:
     with pytest.raises(InputError, match="--metric loss: no run reported such a metric, nor any other number"):
         ask(case({"x": 1}), metrics=("loss",))
+
+
+@pytest.mark.parametrize(
+    ("question", "option"), [({"by": ("x",)}, "--by"), ({"across": ("x",)}, "--across"), ({"by": ("x",), "across": ("y",)}, "--across")]
+)
+@pytest.mark.parametrize(
+    ("reported", "held"),
+    [(history(), "no run reported a metric"), (history({"note": "ok"}, texts={"phase": "a"}), "note, phase hold texts")],
+)
+def test_nothing_is_averaged_where_no_number_was_reported(question: dict[str, object], option: str, reported: object, held: str) -> None:
+    with pytest.raises(InputError, match=rf"^{option}: there is no number to average: {held}\. Report one with: run\.report"):
+        ask(*(case({"x": x, "y": 1}, reported) for x in (1, 2)), **question)
+
+
+@pytest.mark.parametrize(
+    ("states", "advice"), [((State.FAILED, State.RUNNING), "Wait for them."), ((State.FAILED, State.CANCELLED), "status")]
+)
+def test_one_waits_only_for_runs_that_may_still_report(states: tuple[State, ...], advice: str) -> None:
+    cases = [case({"x": x}, state=state) for x, state in enumerate(states)]
+    with pytest.raises(InputError, match=f"none of 2 runs has completed.* {advice}$"):
+        ask(*cases, metrics=("loss",))

@@ -4,13 +4,17 @@ from __future__ import annotations
 
 import math
 
+import msgspec
 import pytest
 
 from orchestrator.grid.objective import Objective
+from orchestrator.metrics.history import RunHistory
 from orchestrator.store.errors import InputError
+from orchestrator.store.records import Attempt
 from orchestrator.store.states import Cause, State
 from orchestrator.tables.frame import as_frame
 from orchestrator.tables.question import Question, answer
+from orchestrator.tables.wide import COST
 from tests.tables.studies import ask, case, column, curve, history, notes, study
 
 
@@ -36,6 +40,28 @@ def test_row_holds_what_varies_what_was_reached_what_it_cost_and_where_it_comes_
         "commit": "abc-dirty",
         "adopted_from": None,
     }
+
+
+@pytest.mark.parametrize(
+    ("attempts", "expected"),
+    [
+        ([(State.RUNNING, 0.0, 0.0)], [1, None, None, None, None]),
+        ([(State.FAILED, 20.0, 1.5), (State.RUNNING, 0.0, 0.0)], [2, None, 20.0, 1.5, 0.0]),
+        ([(State.FAILED, 20.0, 1.5), (State.COMPLETED, 5.0, 2.5)], [2, 5.0, 25.0, 2.5, 0.0]),
+        ([(State.COMPLETED, 0.0, 0.0)], [1, 0.0, 0.0, 0.0, 0.0]),
+        ([], [0, None, None, None, None]),
+    ],
+)
+def test_what_an_attempt_costs_that_still_computes_is_not_known(
+    attempts: list[tuple[State, float, float]], expected: list[float | None]
+) -> None:
+    manifest, record, reported = case({"x": 1}, state=State.RUNNING)
+    started = [
+        Attempt(number=number, state=state, runtime_s=runtime, peak_mem_gb=memory)
+        for number, (state, runtime, memory) in enumerate(attempts, start=1)
+    ]
+    table = ask((manifest, msgspec.structs.replace(record, attempts=tuple(started)), reported))
+    assert [column(table, name)[0] for name in COST] == expected
 
 
 def test_columns_stand_in_the_order_of_the_grid_file_with_the_selection_metric_first() -> None:
@@ -103,9 +129,21 @@ def test_values_that_are_not_finite_are_shown_and_counted() -> None:
 
 
 def test_a_completed_run_without_the_objective_is_counted() -> None:
-    table = ask(case({"x": 1}, 0.5), case({"x": 2}, history(other=(1.0,))), case({"x": 3}, history({"val/ssim": 0.7})))
+    table = ask(case({"x": 1}, 0.5), case({"x": 2}, history(other=(1.0,)), number=2 << 32), case({"x": 3}, history({"val/ssim": 0.7})))
     assert table.counts["unreported"] == 1
-    assert "1 completed run without a value of 'val/ssim': not reported, or no number" in table.notes
+    told = "1 of 3 completed runs (00000002) without a finite value of 'val/ssim': its values are those returned, or reported last"
+    assert told in table.notes
+
+
+def test_reports_that_cannot_be_read_or_name_no_step_are_said_as_well_as_files_that_gave_an_error() -> None:
+    reported = [{"unread": 2, "stepless": 10}, {"stepless": 10}, {"errors": 3}]
+    cases = [case({"x": x}, msgspec.structs.replace(history(val__ssim=(0.5,)), **more)) for x, more in enumerate(reported)]
+    for question in ({}, {"by": ("x",)}, {"best": "val/ssim"}):
+        table = ask(*cases, **question)
+        assert "2 reports of 1 run cannot be read (damaged, or too long a line), and are left out" in table.notes
+        assert "20 reports of 2 runs name no step, and count as step 0" in table.notes
+        assert "files of 1 run could not be read: what they hold is missing; they are read again the next time" in table.notes
+    assert "1 report of 1 run names no step, and counts as step 0" in notes(ask(case({"x": 1}, RunHistory(stepless=1))))
 
 
 def test_text_in_a_numeric_column_is_named() -> None:

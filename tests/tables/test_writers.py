@@ -117,6 +117,27 @@ def test_markdown_keeps_a_row_a_row_and_shows_what_is_there(name: str) -> None:
     assert "<" not in lines[2]
 
 
+@pytest.mark.parametrize(
+    ("name", "shown"),
+    [
+        ("_x_", r"\_x\_"),
+        ("__x__", r"\_\_x\_\_"),
+        ("a_b", "a_b"),
+        ("a_b_c", "a_b_c"),
+        ("a _b_", r"a \_b\_"),
+        ("_", r"\_"),
+        ("a-_b_", r"a-\_b\_"),
+        ("é_1", "é_1"),
+    ],
+)
+def test_markdown_takes_no_underscore_for_emphasis(name: str, shown: str) -> None:
+    assert write(runs(name), ".md").decode().splitlines()[2].split(" | ")[1] == shown
+
+
+def test_a_row_of_an_html_page_is_one_line_high() -> None:
+    assert "td{padding:.2em .8em;text-align:left;white-space:nowrap}" in write(runs("a b"), ".html").decode()
+
+
 class Cells(HTMLParser):
     """Collects the texts of cells, and every tag."""
 

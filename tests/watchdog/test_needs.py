@@ -12,10 +12,12 @@ from orchestrator.grid.spec import read_spec
 from orchestrator.launch.apply import Draft, make_draft
 from orchestrator.launch.opened import OpenGrid
 from orchestrator.pruning.runs import prune
+from orchestrator.results.select import Selection
 from orchestrator.store.events import Ended, Started
 from orchestrator.store.layout import GridPaths
 from orchestrator.store.ledger import read_records
 from orchestrator.store.states import State
+from orchestrator.watchdog.picture import take_picture
 from orchestrator.watchdog.proposal import carry_out, propose
 from orchestrator.watchdog.watch import Round, watch_once
 from orchestrator.worker.outcome import Result, sha256
@@ -132,6 +134,14 @@ def test_grids_that_need_each_other_in_turn_can_all_be_launched_before_the_first
     [manifest] = waiting.grid.manifests.values()
     complete_unseen(waiting.paths, manifest.id)
     assert last.watch().told == ("1 run has now what was waited for",)
+
+
+def test_status_says_what_a_grid_without_runs_waits_for(study: Study, waiting: Follower) -> None:
+    told = "Its runs start from results of g; they are made when these are there, by: mrsweep watch next"
+    assert take_picture(waiting.grid, study.site, Selection()).notes == (told,)
+    complete(study, 1, 2)
+    waiting.watch()
+    assert take_picture(waiting.grid, study.site, Selection()).notes == ()
 
 
 def test_run_is_not_made_anew_when_another_result_is_now_the_best(study: Study) -> None:

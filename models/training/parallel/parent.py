@@ -114,33 +114,50 @@ class Parent:
         except (EOFError, OSError):
             raise self._lost() from None
         match message:
+            case Report() | Picture() | Line():
+                self._pass_on(message)
+            case Done():
+                self._results.append(message.results)
+            case Stopped():
+                raise self._run.Interrupted()
+            case Failed():
+                raise self._lost() if self._hear_out() else message.error
+
+    def _pass_on(self, message: Report | Picture | Line) -> None:
+        match message:
             case Report():
                 self._run.report(*message)
             case Picture():
                 self._run.image(*message)
             case Line():
                 self._run.log(*message)
-            case Done():
-                self._results.append(message.results)
-            case Stopped():
-                raise self._run.Interrupted()
-            case Failed():
-                raise self._lost() if self._somebody_is_gone() else message.error
 
-    def _somebody_is_gone(self) -> bool:
-        """Say whether a process has died: what the others then raise only tells that they miss it."""
-        try:
-            for connection in self._connections:
+    def _hear_out(self) -> bool:
+        """Pass on what the processes have still said. Returns whether one has died: what the others raise only tells that they miss it."""
+        died = False
+        said: list[Any] = []
+        for connection in self._connections:
+            try:
                 while connection.poll():
-                    connection.recv()
-        except (EOFError, OSError):
-            return True
-        return False
+                    said.append(connection.recv())
+            except (EOFError, OSError):
+                died = True
+        for message in said:
+            if isinstance(message, Report | Picture | Line):
+                self._pass_on(message)
+        return died
 
     def _lost(self) -> ProcessLost:
         """Return the error for a process that ended without a word; torchrun knows how."""
         self.close()
-        code = self._launcher.returncode
-        number = -code if code < 0 else code - BY_SIGNAL
-        why = f"Signal {number} ({signal.Signals(number).name}) received" if number > 0 else f"exit code {code}"
+        why = why_ended(self._launcher.returncode)
         return ProcessLost(f"one of {self._count} training processes ended without a word: {why}. What it printed is in the log.")
+
+
+def why_ended(code: int) -> str:
+    """Return what the exit code of torchrun tells: the signal that ended a process, with its name where it has one, or the code."""
+    number = -code if code < 0 else code - BY_SIGNAL
+    if number not in signal.valid_signals():
+        return f"exit code {code}"
+    name = f" ({signal.Signals(number).name})" if number in set(signal.Signals) else ""
+    return f"Signal {number}{name} received"

@@ -36,7 +36,7 @@
   function show() {
     const step = steps[Number(slider.value)];
     output.value = String(step);
-    for (const { note, panel } of notes) note.textContent = [panel.at[step], panel.told, panel.label].filter(Boolean).join(" · ");
+    for (const { note, panel } of notes) note.textContent = [panel.among, panel.at[step], panel.told, panel.label].filter(Boolean).join(" · ");
     for (const { image, caption, name, rank, pictures } of shown) {
       const before = pictures.filter((picture) => picture[0] <= step);
       const [at, data, window] = before.length > 0 ? before[before.length - 1] : pictures[0];

@@ -60,14 +60,17 @@
     return (place) => COMPARE[sign](texts[place][column].toLowerCase(), wanted);
   }
 
+  /* Numbers stand before texts such as nan, and empty cells at the end, whichever way is sorted. */
+  function kind(value) {
+    if (typeof value === "number") return 0;
+    return value === null || value === "" ? 2 : 1;
+  }
+
   function compare(one, other) {
     const a = rows[one][sorting.column];
     const b = rows[other][sorting.column];
-    const emptyA = a === null || a === "";
-    const emptyB = b === null || b === "";
-    if (emptyA || emptyB) return emptyA - emptyB || one - other;
-    const both = typeof a === "number" && typeof b === "number";
-    const difference = both ? a - b : String(a) < String(b) ? -1 : String(a) > String(b) ? 1 : 0;
+    if (kind(a) !== kind(b)) return kind(a) - kind(b);
+    const difference = kind(a) === 0 ? a - b : a < b ? -1 : a > b ? 1 : 0;
     return (sorting.down ? -difference : difference) || one - other;
   }
 

@@ -78,5 +78,16 @@ def test_wrong_value_is_told_with_key_and_way_out(keys, message):
     assert message in str(caught.value)
 
 
+@pytest.mark.parametrize("kind", ["random", "equispaced_fraction", "magic_fraction"])
+def test_large_centre_is_refused_where_it_is_part_of_the_budget(kind):
+    with pytest.raises(msgspec.ValidationError, match="the centre alone exceeds the budget"):
+        describe(kind=kind, center_fraction=0.5)
+
+
+@pytest.mark.parametrize("kind", ["equispaced", "magic"])
+def test_large_centre_is_allowed_where_it_comes_on_top(kind):
+    assert describe(kind=kind, center_fraction=0.5).center_fraction == 0.5
+
+
 def test_large_centre_is_allowed_where_no_calibration_is_asked():
     assert describe(kind="uniform", center_fraction=0.9).calibration == "none"

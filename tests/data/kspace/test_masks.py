@@ -188,3 +188,14 @@ def test_of_a_learned_mask_all_of_kspace_is_drawn_and_padding_is_refused():
     assert mask.sampled_fraction == 1
     with pytest.raises(BadInput, match="learned needs k-space without columns of padding"):
         draw(description, (5, 7), np.random.default_rng(1), acquired=slice(1, 7))
+
+
+@pytest.mark.parametrize("kind", ["equispaced", "magic"])
+@pytest.mark.parametrize("seed", [0, 1, 2])
+def test_centre_on_top_may_exceed_what_the_spacing_gives(kind, seed):
+    description = msgspec.convert({"kind": kind, "acceleration": 8, "center_fraction": 0.5}, MaskDescription)
+    mask = draw(description, (5, 80), np.random.default_rng(seed))
+    assert mask.columns[20:60].all()
+    # 40 columns outside, of which every 8th is sampled
+    assert 40 + 2 <= mask.columns.sum() <= 40 + 6
+    assert mask.asked_fraction == 1 / 8

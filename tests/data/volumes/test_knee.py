@@ -53,6 +53,13 @@ def test_truth_is_the_image_combined_with_the_maps_and_cropped(root):
     assert sample.mask.float().mean() == pytest.approx(float(sample.sampled_fraction))
 
 
+@pytest.mark.parametrize("skipped", [0, 1, 2])
+def test_sample_tells_the_place_of_its_slice_in_the_file(root, skipped):
+    sample = slices_of(read(root, skip_slices=skipped).train)[Pick(0, 0)]
+    assert int(sample.slice) == skipped
+    np.testing.assert_array_equal(sample.sens_maps.numpy(), draw_knee(0)["esp_maps"][int(sample.slice)])
+
+
 def test_maximum_is_that_of_the_whole_volume_read_or_as_the_file_says(root):
     first, second = read(root).train[:2]
     stored = draw_knee(0)

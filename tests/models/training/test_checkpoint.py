@@ -24,15 +24,15 @@ def flip(path: Path, position: int) -> None:
 
 def test_newest_state_is_loaded_and_the_two_newest_are_kept(tmp_path):
     for epoch, batches in [(1, 0), (9, 3), (9, 12), (10, 0)]:
-        save_state(tmp_path, state(epoch + batches / 100), epoch=epoch, batches=batches)
+        save_state(tmp_path, state(epoch + batches / 100), epoch=epoch, batches=batches, keep=2)
     assert sorted(path.name for path in tmp_path.iterdir()) == ["state-000009-000000012.pt", "state-000010-000000000.pt"]
     assert load_newest_state(tmp_path, print)["value"] == 10
 
 
 @pytest.mark.parametrize("cut", [0, 1, 100, 0.5, -1])
 def test_torn_state_is_passed_over_for_the_one_before(tmp_path, cut):
-    save_state(tmp_path, state(1), epoch=1, batches=0)
-    newest = save_state(tmp_path, state(2), epoch=2, batches=0)
+    save_state(tmp_path, state(1), epoch=1, batches=0, keep=2)
+    newest = save_state(tmp_path, state(2), epoch=2, batches=0, keep=2)
     content = newest.read_bytes()
     newest.write_bytes(content[: int(len(content) * cut) if isinstance(cut, float) else cut])
     logged: list[str] = []
@@ -51,7 +51,7 @@ def test_one_changed_bit_in_the_weights_is_seen(tmp_path):
 
 def test_no_state_is_none_also_where_all_are_damaged(tmp_path):
     assert load_newest_state(tmp_path / "missing", print) is None
-    save_state(tmp_path, state(1), epoch=1, batches=0).write_bytes(b"")
+    save_state(tmp_path, state(1), epoch=1, batches=0, keep=2).write_bytes(b"")
     assert load_newest_state(tmp_path, lambda text: None) is None
 
 
@@ -70,7 +70,7 @@ def test_folder_of_checkpoints_is_empty_until_the_first_is_complete(tmp_path, mo
     seen: list[list[Path]] = []
     folder = tmp_path / "checkpoint"
     monkeypatch.setattr(checkpoint.os, "fsync", lambda descriptor: seen.append(list(folder.iterdir())))
-    save_state(folder, state(1), epoch=1, batches=0)
+    save_state(folder, state(1), epoch=1, batches=0, keep=2)
     assert seen[0] == []
 
 

@@ -243,7 +243,7 @@ def test_checkpoint_that_cannot_be_used_is_told(config, tmp_path, made):
     config["model"]["chans"] = 3
     assert "is of another architecture: model.chans is 2 there, 3 here" in refused(made.checkpoint_dir)
     config["model"] = {"kind": "e2e_varnet"}
-    assert "model.kind is unet there, e2e_varnet here" in refused(made.checkpoint_dir)
+    assert "is of another architecture: model.kind is unet there, e2e_varnet here. Choose another" in refused(made.checkpoint_dir)
 
 
 def test_result_that_cannot_be_is_reported_and_never_the_best(config, tmp_path, monkeypatch):
@@ -282,7 +282,8 @@ def test_every_slice_of_chosen_volumes_is_shown(config, tmp_path):
     assert {name.split("/")[0] for name, _ in run.images} == {"brain_test_0001"}
     config["train"]["show_volumes"] = ["brain_test_001"]
     with pytest.raises(BadInput, match=r"train.show_volumes: 'brain_test_001' is unknown. Did you mean brain_test_0001\?"):
-        train(config, LocalRun(tmp_path / "other"))
+        train(config, other := LocalRun(tmp_path / "other"))
+    assert (other.logged, other.reports) == ([], {})  # before anything is trained
 
 
 @pytest.mark.slow

@@ -122,7 +122,7 @@ def test_test_volumes_are_sampled_as_test_mask_says_and_the_others_as_without_it
 
 
 def test_a_loss_on_kspace_gets_it_as_it_was_before_the_mask(roots):
-    feed = open_on(roots["sites"], loss={"kind": "kspace_nmse"})
+    feed = open_on(roots["sites"], model={"kind": "e2e_varnet"}, loss={"kind": "kspace_nmse"})
     for sample in epoch_of(feed, 1):
         unsampled = ~sample.mask[:, None].expand_as(sample.kspace)
         assert torch.equal(torch.where(unsampled, 0, sample.full_kspace), sample.kspace)
@@ -196,6 +196,27 @@ MISFITS = [
 def test_network_that_cannot_take_the_data_is_refused(roots, layout, model, message):
     with pytest.raises(BadInput, match=message):
         open_feed(read_config({"model": model, "data": roots[layout]}), CPU)
+
+
+LOSSES_AMISS = [
+    ("knee", "unet", "complex_l1", r"loss.kind is complex_l1, but model.kind unet gives magnitudes alone. Choose .*stl_varnet, mtl_varnet"),
+    ("sites", "e2e_varnet", "complex_l1", r"loss.kind is complex_l1, but model.kind e2e_varnet gives magnitudes alone"),
+    ("cine", "unet3d", "complex_l1", r"loss.kind is complex_l1, but model.kind unet3d gives magnitudes alone"),
+    ("knee", "unet", "kspace_nmse", r"loss.kind is kspace_nmse, but model.kind unet predicts no k-space. .* e2e_varnet, stl_varnet"),
+    ("paired", "e2e_varnet", "kspace_nmse", r"loss.kind is kspace_nmse, but data.layout paired holds no fully sampled k-space"),
+]
+
+
+@pytest.mark.parametrize(("layout", "model", "loss", "message"), LOSSES_AMISS)
+def test_loss_that_network_and_data_cannot_have_is_refused_before_any_file_is_read(roots, layout, model, loss, message):
+    data = {**roots[layout], "root": "no such folder"}
+    with pytest.raises(BadInput, match=message):
+        open_feed(read_config({"model": {"kind": model}, "data": data, "loss": {"kind": loss}}), CPU)
+
+
+@pytest.mark.parametrize(("layout", "model", "loss"), [("knee", "stl_varnet", "complex_l1"), ("sites", "e2e_varnet", "kspace_nmse")])
+def test_loss_that_network_and_data_can_have_is_taken(roots, layout, model, loss):
+    open_feed(read_config({"model": {"kind": model}, "data": roots[layout], "loss": {"kind": loss}}), CPU).close()
 
 
 def test_unknown_layout_lists_the_known_ones():

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import BinaryIO
 
 import h5py
 import numpy as np
@@ -16,7 +17,7 @@ from models.quality import volume_quality
 from models.training import train
 from models.training.export import OnTensors, tensors_of
 from models.training.feed import batches, open_feed
-from tests.data.volumes.written import write_cine, write_knees
+from tests.data.volumes.written import draw_knee, write_cine, write_knees
 from tests.models.local_run import LocalRun
 
 
@@ -48,6 +49,21 @@ def test_predictions_hold_what_was_given_made_and_true_of_every_slice(trained):
             qualities.append(volume_quality(*(torch.from_numpy(group[key][()]) for key in ("result", "truth"))))
             assert group.attrs["max"] == pytest.approx(group["truth"][()].max())
     assert np.mean([quality.ssim for quality in qualities]) == pytest.approx(result["test/ssim"], rel=1e-6)
+
+
+def test_slices_of_predictions_and_pictures_are_counted_as_in_the_file(config, tmp_path):
+    root = write_knees(tmp_path / "knees", {"pd": 1})
+    config["data"] = {"layout": "knee", "root": str(root), "datasets": ["pd"], "crop": [20, 20], "skip_slices": 1}
+    config["train"].update(epochs=1, images_every=0, show_volumes=["pd_02"])
+    run = LocalRun(tmp_path / "run")
+    train({**config, "task": "train_and_predict"}, run)
+    stored = draw_knee(2)  # the third volume is the test's
+    coils = np.fft.fftshift(np.fft.ifft2(np.fft.ifftshift(stored["kspace"], axes=(2, 3)), norm="ortho"), axes=(2, 3))
+    images = np.abs((coils * stored["esp_maps"].conj()).sum(axis=1))[:, 6:26, 3:23]  # 20 × 20 about (16, 13)
+    with h5py.File(run.dir / "predictions.h5") as file:
+        assert list(file["pd_02"]["slice"]) == [1, 2]
+        np.testing.assert_allclose(file["pd_02"]["truth"][()], images[list(file["pd_02"]["slice"])], atol=1e-5)
+    assert {step for name, step in run.images if name == "pd_02/truth"} == {1, 2}
 
 
 def test_checkpoint_alone_predicts_the_same_with_the_network_of_its_own_config(config, tmp_path, trained):
@@ -114,7 +130,14 @@ def test_checkpoint_of_other_weights_is_told_with_name_and_shapes(config, tmp_pa
 def test_checkpoint_whose_network_does_not_fit_is_named_before_any_data_are_looked_for(config, tmp_path, trained):
     config["data"] = {"layout": "cine", "root": "no such folder"}
     del config["mask"]
-    with pytest.raises(BadInput, match=r"best.pt: train.init_from does not fit the data: model.kind is unet, data.layout is cine"):
+    with pytest.raises(BadInput, match=r"best.pt: train.init_from does not fit data and loss: model.kind is unet, data.layout is cine"):
+        predict(config, trained[0].checkpoint_dir, tmp_path / "predicting")
+
+
+def test_loss_that_a_checkpoint_cannot_have_is_refused_before_any_data_are_looked_for(config, tmp_path, trained):
+    config["loss"] = {"kind": "complex_l1"}
+    config["data"]["root"] = "no such folder"
+    with pytest.raises(BadInput, match=r"best.pt: train.init_from does not fit data and loss: loss.kind is complex_l1, but"):
         predict(config, trained[0].checkpoint_dir, tmp_path / "predicting")
 
 
@@ -172,6 +195,23 @@ def test_best_network_becomes_a_program_that_gives_the_same_image(config, tmp_pa
         wanted = OnTensors(network, sample)(*tensors)
         torch.testing.assert_close(program(*tensors), wanted, rtol=1e-4, atol=1e-6 * float(wanted.abs().max()))
     feed.close()
+
+
+def test_prediction_makes_the_folder_of_its_program(config, tmp_path, trained):
+    run, _ = predict(config, trained[0].checkpoint_dir, tmp_path / "predicting", export=True)
+    assert [path.name for path in run.checkpoint_dir.iterdir()] == ["best.pt2"]
+    torch.export.load(run.checkpoint_dir / "best.pt2")
+
+
+def test_program_that_cannot_be_written_leaves_nothing_behind(config, tmp_path, trained, monkeypatch):
+    def fail(program: object, target: BinaryIO) -> None:
+        target.write(b"half")
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(torch.export, "save", fail)
+    with pytest.raises(OSError, match="No space left"):
+        predict(config, trained[0].checkpoint_dir, tmp_path / "predicting", export=True, keep_predictions=False)
+    assert [path for path in (tmp_path / "predicting").rglob("*") if path.is_file()] == []
 
 
 def test_network_that_no_program_can_follow_is_told_and_the_run_ends_well(config, tmp_path, monkeypatch):

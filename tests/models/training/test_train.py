@@ -284,13 +284,20 @@ def test_every_device_of_this_machine_gives_nearly_the_same(config, tmp_path, de
 
 @pytest.mark.parametrize(
     ("section", "key", "value", "named"),
-    [("optim", "lr", 1e-4, "optim"), ("train", "batch", 3, r"train\.batch"), ("data", "train", "test", r"data\.\w+")],
+    [
+        ("optim", "lr", 1e-4, r"optim.lr is 0.003 there, 0.0001 here\."),
+        ("optim", "schedule", {"kind": "step", "step_epochs": 3}, r"step_epochs is 2 there, 3 here; .*gamma is 0.5 there, 0.1 here"),
+        ("optim", "schedule", {"kind": "constant"}, r"kind is step there, constant here; .*step_epochs is 2 there, none here"),
+        ("optim", "lr_of", {"unet": 0.1}, r"optim.lr_of.unet is none there, 0.1 here"),
+        ("train", "batch", 3, r"train.batch is 4 there, 3 here"),
+        ("data", "train", "test", r"data.train is train there, test here; data.test is test there, train here"),
+    ],
 )
 def test_checkpoint_of_another_config_is_refused(config, tmp_path, whole, section, key, value, named):
     config[section][key] = value
     if section == "data":
         config["data"]["test"] = "train"
-    with pytest.raises(BadInput, match=rf"has {named} = .*this run has .*Start a new run"):
+    with pytest.raises(BadInput, match=rf"checkpoint: is of another config: .*{named}.* Choose another folder \(--out\)"):
         train(config, LocalRun(tmp_path / "other", resume_from=whole[0].checkpoint_dir))
 
 

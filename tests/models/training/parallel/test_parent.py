@@ -8,6 +8,7 @@ import pickle
 import re
 import signal
 import time
+from multiprocessing import Pipe
 from pathlib import Path
 
 import h5py
@@ -18,7 +19,7 @@ from data.errors import BadInput
 from models.training import train
 from models.training.errors import Diverged, ProcessLost
 from models.training.parallel import parent, process
-from models.training.parallel.messages import Failed, failed
+from models.training.parallel.messages import Failed, Line, Report, failed
 from tests.data.small_brains import make_brains
 from tests.models.local_run import LocalRun
 from tests.models.training.parallel.forked import ForkedLauncher, fork
@@ -106,6 +107,47 @@ def test_process_that_is_killed_is_told_with_its_signal(two, tmp_path, started):
     with pytest.raises(ProcessLost, match=r"one of 2 training processes ended without a word: Signal 9 \(SIGKILL\) received"):
         train(two, Killing(tmp_path / "run"))
     assert started[0].poll() == 128 + signal.SIGKILL
+
+
+class Ended:
+    """A launcher that has ended."""
+
+    def __init__(self, code: int) -> None:
+        self.returncode = code
+
+    def wait(self, timeout: float) -> int:
+        return self.returncode
+
+
+@pytest.mark.parametrize(
+    ("code", "told"),
+    [
+        (1, "exit code 1"),
+        (128 + 9, r"Signal 9 \(SIGKILL\) received"),
+        (-15, r"Signal 15 \(SIGTERM\) received"),
+        (128 + 40, "Signal 40 received"),  # of real time: it has no name
+        (255, "exit code 255"),
+    ],
+)
+def test_lost_process_is_told_whatever_the_launcher_ends_with(tmp_path, code, told):
+    lost = parent.Parent(LocalRun(tmp_path), 2, Ended(code))._lost()
+    assert re.search(f"without a word: {told}. What it printed", str(lost))
+
+
+@pytest.mark.parametrize("dies", [False, True])
+def test_what_the_other_processes_have_still_said_is_passed_on_when_one_fails(tmp_path, dies):
+    ours, theirs = zip(Pipe(), Pipe(), strict=True)
+    run = LocalRun(tmp_path)
+    listening = parent.Parent(run, 2, Ended(1))
+    listening._connections = list(ours)
+    theirs[0].send(Line("last words"))
+    theirs[0].send(Report(3, {"val/loss": 0.5}))
+    theirs[1].send(failed(BadInput("a message"), "process 2 of 2"))
+    if dies:
+        theirs[0].close()
+    with pytest.raises(ProcessLost if dies else BadInput):
+        listening._hear(ours[1])
+    assert (run.logged, run.reports) == (["last words"], {3: {"val/loss": 0.5}})
 
 
 def test_processes_die_with_a_killed_parent(two, tmp_path, started):
