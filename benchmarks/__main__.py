@@ -1,6 +1,6 @@
 """Measures all that has a bar, and more; prints the table and writes benchmarks/results/<date>-<host>.{json,md}.
 
-    python -m benchmarks [--only expand launch status worker metrics summary many report live loader networks] [--slurm]
+    python -m benchmarks [--only expand launch status worker metrics summary many report live loader networks rcan] [--slurm]
 
 --slurm also launches 10,000 runs on the Slurm that SLURM_CONF names, and cancels them. It must be the test cluster: its nodes
 are drained meanwhile, as tasks that start would take the cores on which the launch is measured.
@@ -23,6 +23,7 @@ from benchmarks.bench_live import live
 from benchmarks.bench_loader import loader
 from benchmarks.bench_metrics import metrics
 from benchmarks.bench_networks import networks
+from benchmarks.bench_rcan import rcan
 from benchmarks.bench_report import report
 from benchmarks.bench_summary import summary, summary_of_many
 from benchmarks.figures import REPEATS, ROOT, Figure, as_text, machine, plain_environment, repeat, wall_s, write
@@ -156,6 +157,7 @@ PARTS: dict[str, Callable[[], Iterator[Figure]]] = {
     "live": live,
     "loader": loader,
     "networks": networks,
+    "rcan": rcan,
 }
 
 

@@ -7,8 +7,11 @@ import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import h5py
+import numpy as np
+from numpy.typing import NDArray
 
 
 @contextmanager
@@ -16,6 +19,15 @@ def written_whole(target: Path) -> Iterator[h5py.File]:
     """Open an HDF5 file for writing that becomes `target` when the block ends well, and leaves no trace when it does not."""
     with _aside(target) as aside, h5py.File(aside, "w-", locking=False) as file:
         yield file
+
+
+@contextmanager
+def written_array(target: Path, shape: tuple[int, ...], kind: type[np.generic]) -> Iterator[NDArray[Any]]:
+    """Yield an array on disk, zero everywhere, that becomes the .npy file `target` when the block ends well."""
+    with _aside(target) as aside:
+        values = np.lib.format.open_memmap(aside, "w+", dtype=np.dtype(kind), shape=shape)
+        yield values
+        values.flush()
 
 
 def write_bytes(target: Path, content: bytes) -> None:

@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, TypeVar
 
 import msgspec
 
 from data.errors import BadInput
-from data.kspace.description import KINDS, MaskDescription, MaskRange
+from data.kspace.description import KINDS, LEARNED_KINDS, MaskDescription, MaskRange
 from data.limits import choice, limit, unknown
 from data.volumes.description import LAYOUTS, OWN_MASKS, DataDescription, layout_of
-from models.model_config import MODEL_KINDS, ModelConfig
+from models.model_config import MODEL_KINDS, ModelConfig, SpiritConfig
 from models.training_config import LoopConfig, LossConfig, OptimConfig, WeightingConfig
 from models.unknown_keys import why_refused
 
@@ -66,7 +66,12 @@ class TrainConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
         layout = layout_of(self.data)
         own = layout not in OWN_MASKS or (self.mask == MaskConfig() and self.train_mask is None and self.test_mask is None)
         limit("mask, train_mask, test_mask", "set", own, f"left out for data.layout {layout}: what is sampled is part of these data")
+        learned = self.mask.kind in LEARNED_KINDS
+        fits = not learned or self.model is None or isinstance(self.model, SpiritConfig)
+        limit("mask.kind", self.mask.kind, fits, "another one for this model.kind; masks are learned with spirit")
+        limit("test_mask", "set", self.test_mask is None or not learned, "left out for a learned mask, which the test samples by as well")
         if self.train_mask is not None:
+            limit("train_mask", "set", not learned, "left out for a learned mask, which has one budget")
             self.train_mask.of(self.mask)
 
     @property
@@ -96,15 +101,29 @@ class TrainConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
         return self.model
 
 
+Config = TypeVar("Config", bound=msgspec.Struct)
+
+
 def read_config(values: Mapping[str, Any]) -> TrainConfig:
     """Convert a plain mapping. Raises BadInput naming key, value and what is allowed; an unknown model or layout lists the known ones."""
+    return read_config_as(TrainConfig, values)
+
+
+def read_config_as(kind: type[Config], values: Mapping[str, Any]) -> Config:
+    """Convert a plain mapping to the config of a kind of training, as `read_config` does."""
     for section, key, known in (("model", "kind", MODEL_KINDS), ("data", "layout", LAYOUTS)):
         held = values.get(section)
         name = held.get(key) if isinstance(held, Mapping) else None
         if isinstance(name, str) and name not in known:
             raise BadInput(f"config: {section}.{key}: {unknown(name, known)}.")
     try:
-        return msgspec.convert(values, TrainConfig)
+        return msgspec.convert(values, kind)
     except msgspec.ValidationError as error:
-        why = why_refused(TrainConfig, values, error)
+        why = why_refused(kind, values, error)
         raise BadInput(f"config: {why}. See docs/models.md and docs/data.md for what each key takes.") from error
+
+
+def plain_config(config: TrainConfig) -> dict[str, Any]:
+    """Return what a measurement of its network reads of a config, as plain values: the keys of a TrainConfig."""
+    plain: dict[str, Any] = msgspec.to_builtins(config)
+    return {key: plain[key] for key in TrainConfig.__struct_fields__}

@@ -15,7 +15,7 @@ from models.training_config import OptimConfig
 OPTIMISERS: dict[str, type[Adam] | type[AdamW] | type[RMSprop]] = {"adam": Adam, "adamw": AdamW, "rmsprop": RMSprop}
 
 
-def build_optimiser(config: OptimConfig, model: Network, weighting: nn.Module | None = None) -> Optimizer:
+def build_optimiser(config: OptimConfig, model: nn.Module, weighting: nn.Module | None = None) -> Optimizer:
     """Make the optimiser of the weights that are not frozen, and of what the weighting of tasks learns, which knows no decay.
 
     Each group keeps its learning rate before schedule and warm-up as `base_lr`. Raises BadInput where nothing is left to learn.
@@ -63,7 +63,7 @@ def begins(name: str, starts: Iterable[str]) -> bool:
     return any(f"{name}.".startswith(f"{start.rstrip('.')}.") for start in starts)
 
 
-def check_starts(key: str, starts: Iterable[str], model: Network) -> None:
+def check_starts(key: str, starts: Iterable[str], model: nn.Module) -> None:
     """Raise BadInput for a start that no weight of the network has."""
     names = [name for name, _ in model.named_parameters()]
     for start in starts:
@@ -76,5 +76,5 @@ def _rate_of(name: str, config: OptimConfig) -> float:
     return config.lr_of[max(fitting, key=len)] if fitting else config.lr
 
 
-def _listed(model: Network) -> str:
+def _listed(model: nn.Module) -> str:
     return ", ".join(name for name, _ in model.named_children())

@@ -18,3 +18,7 @@ class Reconstruction(NamedTuple):
     """(batch, y, x) complex: `image` with its phase, where coils are combined with sensitivity maps."""
     kspace: Tensor | None = None
     """(batch, coil, y, x) complex: the predicted k-space, of networks that predict one."""
+    bottom: Tensor | None = None
+    """(batch, channel, y, x) real: the features at the bottom of the U-Net, of networks that are one."""
+    sampled: Tensor | None = None
+    """(batch, y, x) bool: what the network has sampled itself of the k-space that it was given; None: what the sample's mask says."""

@@ -145,6 +145,8 @@ class LoopConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
     """auto: cuda where there is a GPU, else cpu."""
     channels_last: bool = False
     """Keep channels innermost in memory: often faster on a GPU with bf16 or fp16."""
+    frozen_images: str = ""
+    """A folder in which images of a frozen network are kept and found again, by all runs; empty: they are computed in each pass."""
     compile: bool = False
     """Let torch compile the network for training steps: minutes at the start, faster steps on a GPU."""
     recompute: bool = False

@@ -136,12 +136,26 @@ class ZeroFilledUnet(Network):
         self.unet = Unet(chans=chans, pools=pools, drop_prob=drop_prob)
 
     def forward(self, sample: Sample) -> Reconstruction:
-        """Reconstruct a batch. sample.kspace: (batch, coil, y, x) complex. Returns images (batch, size y, size x)."""
-        image = center_crop(rss(ifftc(sample.kspace)), sample.size)
-        normalised, mean, std = normalise_instance(image)
+        """Reconstruct a batch. sample.kspace: (batch, coil, y, x) complex. Returns images (batch, size y, size x), and the bottom."""
+        image, mean, std = normalise_instance(zero_filled(sample.kspace, sample.size))
+        bottom, skipped = self._encode(image)
+        output = self.unet.decoder(bottom, skipped, recompute=self.recompute).squeeze(1)
+        return Reconstruction(image=output * std + mean, scale=std.flatten(), bottom=bottom)
+
+    def features(self, kspace: Tensor, size: tuple[int, int]) -> Tensor:
+        """Return the bottom alone, (batch, channel, y, x). kspace: (batch, coil, y, x) complex; size: (y, x) of the cropped images."""
+        image, _, _ = normalise_instance(zero_filled(kspace, size))
+        return self._encode(image)[0]
+
+    def _encode(self, normalised: Tensor) -> tuple[Tensor, list[Tensor]]:
         clamped = normalised.clamp(-LARGEST_DEVIATION, LARGEST_DEVIATION)
-        output = self.unet(clamped.unsqueeze(1), recompute=self.recompute).squeeze(1)
-        return Reconstruction(image=output * std + mean, scale=std.flatten())
+        bottom, skipped = self.unet.encoder(clamped.unsqueeze(1), recompute=self.recompute)
+        return bottom, skipped
+
+
+def zero_filled(kspace: Tensor, size: tuple[int, int]) -> Tensor:
+    """Return the root of the sum of squares of the coil images, (batch, *size), of k-space (batch, coil, y, x)."""
+    return center_crop(rss(ifftc(kspace)), size)
 
 
 def normalise_instance(image: Tensor) -> tuple[Tensor, Tensor, Tensor]:

@@ -44,7 +44,7 @@ def _convert(arguments: argparse.Namespace) -> Counter[str]:
     module = _module(kind)
     jobs = find_jobs(arguments.sources, arguments.out, endings=getattr(arguments, "endings", None) or kind.endings)
     if kind.joins:
-        return _follow(module.convert_cine([job.source for job in jobs], arguments.out, options_of(arguments)), 3)
+        return _follow(getattr(module, kind.function)([job.source for job in jobs], arguments.out, options_of(arguments)), 3)
     if kind.pairs:
         jobs = module.pairs(jobs)
     work = partial(getattr(module, kind.function), options=options_of(arguments))

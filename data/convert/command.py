@@ -10,13 +10,14 @@ from pathlib import Path
 from typing import Any
 
 from data.command_line import add_workers, kinds_parser, positive
-from data.convert.options import CineOptions, EspiritOptions, GrappaOptions, NiftiOptions, RawOptions
+from data.convert.options import ArrayOptions, CineOptions, EspiritOptions, GrappaOptions, NiftiOptions, RawOptions
 
 EXAMPLES = """examples:
   python -m data.convert ismrmrd downloads/mridata --out datasets/knee --workers 2
   python -m data.convert nifti brats/train --out datasets/B/T1/train --ending _t1.nii.gz --slices 14:134 --acquisition T1
   python -m data.convert espirit datasets/knee
   python -m data.convert grappa datasets/paired/train
+  python -m data.convert arrays datasets/brain --out datasets/brain_arrays --slices 4:11
   python -m data.convert cine trainData.mat testData.mat --out datasets/cine --val 500 --test 500"""
 
 
@@ -99,6 +100,10 @@ def _add_grappa(parser: argparse.ArgumentParser) -> None:
     _number(parser, GrappaOptions, "damping", "regularisation by the mean of the normal equations' diagonal")
 
 
+def _add_arrays(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--slices", type=_slices, metavar="FIRST:LAST", help="slices of each volume to keep, both included; all of them")
+
+
 def _add_cine(parser: argparse.ArgumentParser) -> None:
     for name, text in (("recon", "variable of the images with artefacts"), ("truth", "variable of the images without")):
         parser.add_argument(f"--{name}", default=_default(CineOptions, name), metavar="NAME", help=f"{text} (default %(default)s)")
@@ -162,6 +167,15 @@ KINDS = {
         add=_add_grappa,
         amends=True,
         pairs=True,
+    ),
+    "arrays": Kind(
+        help="fastMRI's files in folders train, val and test to arrays that are mapped into memory",
+        module="data.convert.arrays",
+        function="convert_arrays",
+        options=ArrayOptions,
+        endings=(".h5",),
+        add=_add_arrays,
+        joins=True,
     ),
     "cine": Kind(
         help="MATLAB v7.3 files with cine series to train.h5, val.h5 and test.h5",

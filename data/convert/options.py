@@ -58,6 +58,14 @@ class GrappaOptions:
 
 
 @dataclass(frozen=True, kw_only=True)
+class ArrayOptions:
+    """Of arrays that are mapped into memory."""
+
+    slices: tuple[int, int] | None = None
+    """First and last slice of each volume that are kept, both included; None: all."""
+
+
+@dataclass(frozen=True, kw_only=True)
 class CineOptions:
     """Of MATLAB files with cine series."""
 

@@ -15,8 +15,13 @@ CENTRE_ON_TOP = ("equispaced", "magic")
 """Columns of which the centre is sampled besides those of the spacing: it may be as large as it likes."""
 PLANE_KINDS = ("uniform", "column_uniform", "caipirinha", "tile_random", "poisson_disc")
 """They sample points of a plane of two phase-encoding axes; data/kspace/planes.py and poisson.py draw them."""
-KINDS = (*COLUMN_KINDS, *PLANE_KINDS)
+FIXED_KINDS = ("uniform", "column_uniform", "caipirinha", "tile_random")
+"""They follow from their description alone: all slices have the same."""
+LEARNED_KINDS = ("learned",)
+"""The network samples points where it has learned to; the data come fully sampled. models/sampling/ learns them."""
+KINDS = (*COLUMN_KINDS, *PLANE_KINDS, *LEARNED_KINDS)
 CALIBRATIONS = ("none", "square", "column")
+ROUNDINGS = ("straight_through", "bernoulli")
 TILE_POINTS = 16
 """Points of the tile of 4 × 4 that tile_random repeats."""
 
@@ -25,7 +30,12 @@ BELONGS_TO = {
     "shift": ("caipirinha",),
     "seed": ("tile_random",),
     "density_slope": ("poisson_disc",),
-    "calibration": PLANE_KINDS,
+    "calibration": (*PLANE_KINDS, *LEARNED_KINDS),
+    "tile": LEARNED_KINDS,
+    "noise_std": LEARNED_KINDS,
+    "noise_end": LEARNED_KINDS,
+    "noise_epochs": LEARNED_KINDS,
+    "rounding": LEARNED_KINDS,
 }
 """Key → kinds that read it; elsewhere it has to keep its default."""
 
@@ -39,7 +49,7 @@ class MaskDescription(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_
 
     kind: str = "random"
     """Columns: random, equispaced, equispaced_fraction, magic, magic_fraction. Points: uniform, column_uniform, caipirinha,
-    tile_random, poisson_disc."""
+    tile_random, poisson_disc; learned by the network: learned."""
     acceleration: float = 4.0
     """Positions in all by positions sampled."""
     center_fraction: float = 0.08
@@ -54,6 +64,16 @@ class MaskDescription(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_
     """Of tile_random: which points of the tile."""
     density_slope: float = 0.0
     """Of poisson_disc: the distance of points at the edge is 1 + density_slope times that in the centre. 0: the same everywhere."""
+    tile: tuple[int, int] = (4, 4)
+    """Of learned: (y, x) of the pattern that is learned and repeated over k-space; the size of k-space itself repeats nothing."""
+    noise_std: float = 0.05
+    """Of learned: standard deviation of the noise that training adds to the probability of each point, anew for each sample."""
+    noise_end: float | None = None
+    """Of learned: the standard deviation that the noise falls to, as exp(-epoch / noise_epochs). None: it stays."""
+    noise_epochs: float = 2.4
+    """Of learned: epochs in which the noise falls to noise_end by a factor of e."""
+    rounding: str = "straight_through"
+    """Of learned, in training: straight_through samples the most probable points, bernoulli draws points by their probability."""
 
     def __post_init__(self) -> None:
         choice("mask.kind", self.kind, KINDS)
@@ -67,7 +87,7 @@ class MaskDescription(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_
     def _check_budget(self) -> None:
         if self.kind in CENTRE_ON_TOP:
             return
-        factors = {"none": 0, "square": 2, "column": 1}[self.calibration] if self.kind in PLANE_KINDS else 1
+        factors = 1 if self.kind in COLUMN_KINDS else {"none": 0, "square": 2, "column": 1}[self.calibration]
         product = self.center_fraction**factors * self.acceleration if factors else 0.0
         power = " squared" if factors == 2 else ""
         wanted = "at most 1, else the centre alone exceeds the budget"
@@ -90,6 +110,14 @@ class MaskDescription(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_
             limit("mask.acceleration", self.acceleration, points.is_integer(), "16, 8, 4, 2 or another part of 16 points for tile_random")
         if self.kind in ("uniform", "caipirinha"):
             self._check_spacing()
+        self._check_learned()
+
+    def _check_learned(self) -> None:
+        limit("mask.tile", self.tile, min(self.tile) >= 1, "a size (y, x) of 1 or more points")
+        limit("mask.noise_std", self.noise_std, 0 <= self.noise_std <= 100, "between 0 and 100")
+        limit("mask.noise_end", self.noise_end, self.noise_end is None or 0 <= self.noise_end <= self.noise_std, "at most mask.noise_std")
+        limit("mask.noise_epochs", self.noise_epochs, 0 < self.noise_epochs < 1e6, "above 0 epochs")
+        choice("mask.rounding", self.rounding, ROUNDINGS)
 
     def _check_spacing(self) -> None:
         whole = self.acceleration_y is None or (self.acceleration_y >= 1 and self.acceleration % self.acceleration_y == 0)

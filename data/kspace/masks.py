@@ -13,7 +13,7 @@ from data.errors import BadInput
 from data.kspace.budget import Budget, periodic, refuse_excess, thin
 from data.kspace.calibration import Columns, Points, calibration_points, center_columns
 from data.kspace.columns import COLUMNS, bounds
-from data.kspace.description import CENTRE_ON_TOP, COLUMN_KINDS, KINDS, MaskDescription
+from data.kspace.description import CENTRE_ON_TOP, COLUMN_KINDS, KINDS, LEARNED_KINDS, MaskDescription
 from data.kspace.planes import TILE, caipirinha_points, lattice_period, tile_random_points, uniform_points
 from data.kspace.poisson import poisson_disc_points
 
@@ -47,6 +47,7 @@ def draw(description: MaskDescription, size: tuple[int, int], rng: Generator, *,
     """Draw a mask for k-space of `size` (y, x). acquired: columns that hold data; the others are never sampled.
 
     Fixed by their description, whatever the generator says: uniform, column_uniform, caipirinha and tile_random.
+    Of a learned mask all of k-space is drawn: the network keeps what it has learned to.
     Raises BadInput when the acceleration exceeds the lines, or the calibration region the budget.
     """
     if description.kind in COLUMN_KINDS:
@@ -60,6 +61,8 @@ def draw(description: MaskDescription, size: tuple[int, int], rng: Generator, *,
         )
     inside = np.zeros(size, dtype=bool)
     inside[:, acquired] = True
+    if description.kind in LEARNED_KINDS:
+        return _all(inside)
     center = calibration_points(size, description.calibration, description.center_fraction) & inside
     _refuse_excess_points(description, size, center, inside)
     kept, budget = _draw_points(description, inside, center, rng)
@@ -83,6 +86,12 @@ def draw_mask(kind: str, width: int, *, center_fraction: float, acceleration: fl
     columns = (COLUMNS[kind](center, acceleration, rng) | center) & inside
     low, high = bounds(kind, center, acceleration, acquired)
     return _mask(kind, columns[None], inside[None], Budget(asked=inside.sum() / acceleration, low=low, high=high))
+
+
+def _all(inside: Points) -> Mask:
+    if not inside.all():
+        raise BadInput("mask.kind learned needs k-space without columns of padding. Choose other data, or a kind of mask that is drawn.")
+    return Mask(kept=inside[:1], sampled_fraction=1.0, asked_fraction=1.0, tolerance=0.0)
 
 
 def _refuse_excess_points(description: MaskDescription, size: tuple[int, int], center: Points, inside: Points) -> None:

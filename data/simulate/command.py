@@ -18,6 +18,7 @@ from data.simulate.options import (
     CineSpec,
     DigitSpec,
     KneeSpec,
+    MaskBrainSpec,
     PairedSpec,
     SiteSpec,
     Spec,
@@ -31,7 +32,9 @@ EXAMPLES = """examples:
   python -m data.simulate cine --out datasets/cine --train 200 --val 20 --test 20 --size 128x128 --frames 20
   python -m data.simulate paired --out datasets/paired --train 12 --size 128x128
   python -m data.simulate digits --out datasets/digits --train 50 --val 5 --test 5
-  python -m data.simulate digits --out datasets/mnist --train 550 --val 50 --test 100 --mnist downloads/mnist"""
+  python -m data.simulate digits --out datasets/mnist --train 550 --val 50 --test 100 --mnist downloads/mnist
+  python -m data.simulate digits --out datasets/digits_arrays --train 50 --val 5 --test 5 --format arrays
+  python -m data.simulate mask_brain --out datasets/mask_brain --train 24 --val 6 --test 6"""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -96,11 +99,18 @@ KINDS = {
         counted="pairs",
     ),
     "digits": Kind(
-        help="digits of 28 x 28 pixels, drawn or from MNIST's files, in fastMRI's single-coil format",
+        help="digits of 28 x 28 pixels, drawn or from MNIST's files, in fastMRI's single-coil format or as arrays",
         spec=DigitSpec,
         module="data.simulate.digits",
         function="digit_files",
         counted="files",
+    ),
+    "mask_brain": Kind(
+        help="brains in random contrasts, seen by dipole coils, as arrays that are mapped into memory",
+        spec=MaskBrainSpec,
+        module="data.simulate.mask_brain",
+        function="mask_brain_files",
+        counts=(24, 6, 6),
     ),
 }
 """Name → kind of data."""
@@ -117,7 +127,10 @@ OPTIONS: dict[str, tuple[str, str]] = {
     "center_fraction": ("F", "part of the columns, in the centre, that is always sampled"),
     "noise": ("F", "noise by signal"),
     "mnist": ("DIR", "folder with MNIST's four files, packed or not, to take the digits from"),
-    "format": ("NAME", "fastmri, or idx for files as MNIST's"),
+    "format": ("NAME", "fastmri, arrays that are mapped into memory, or idx for files as MNIST's"),
+    "first_slice": ("N", "the first of the slices among those of a head"),
+    "noise_variance": ("F", "variance of the noise in images whose tissues have signals of up to 20"),
+    "tissue_maps": ("FILE", "NIfTI file with the probabilities of six tissues, such as SPM's TPM.nii, instead of drawn heads"),
     "seed": ("N", "another seed makes others"),
 }
 """Field of a spec → how its value is shown, and what it is."""

@@ -8,14 +8,13 @@ from pathlib import Path
 
 import h5py
 import numpy as np
-import torch
 from numpy.typing import NDArray
 
 from data.convert.fastmri_files import fill
 from data.convert.files import fingerprint
 from data.errors import BadInput
-from data.kspace.fourier import fftc
 from data.kspace.masks import rng_of_name
+from data.simulate.digit_arrays import digit_arrays, digit_kspace
 from data.simulate.files import PlannedBytes, PlannedData, PlannedFile
 from data.simulate.glyphs import SIZE, draw_digit
 from data.simulate.idx import idx_bytes, read_idx
@@ -35,8 +34,10 @@ def digit_files(out: Path, counts: Mapping[str, int], spec: DigitSpec) -> Planne
         return _idx_files(out, counts, spec)
     source = Path(spec.mnist) if spec.mnist else None
     described = spec.describe() | ({"mnist": _described(source)} if source else {})
-    places = [(split, number) for split in SPLITS for number in range(counts[split])]
     digits = _taken(source, counts, spec.slices) if source else {}
+    if spec.format == "arrays":
+        return digit_arrays(out, counts, described, partial(_digits, spec, digits), slices=spec.slices)
+    places = [(split, number) for split in SPLITS for number in range(counts[split])]
     files = (
         PlannedFile(
             path=out / split / f"digits_{split}_{number:04d}.h5",
@@ -49,11 +50,15 @@ def digit_files(out: Path, counts: Mapping[str, int], spec: DigitSpec) -> Planne
     return PlannedData(folders=tuple(out / split for split in SPLITS), files=tuple(files))
 
 
+def _digits(spec: DigitSpec, taken: Mapping[tuple[str, int], Digits], split: str, number: int) -> Digits:
+    """Return the digits of one file. taken: (split, number) → its digits; empty where they are drawn."""
+    return taken[split, number] if taken else draw_digits(spec, split=split, number=number)
+
+
 def _fill(file: h5py.File, *, spec: DigitSpec, split: str, number: int, taken: Digits | None) -> None:
     """Write kspace and reconstruction_esc (slice, y, x), without noise, and beside them which digits they are."""
     images, labels = taken if taken else draw_digits(spec, split=split, number=number)
-    target = (images / np.float32(255)).astype(np.float32)
-    kspace = fftc(torch.from_numpy(target).to(torch.complex64)).numpy()
+    target, kspace = digit_kspace(images)
     origin = "mnist" if taken else f"simulated-{spec.seed}"
     names = {"acquisition": "digits", "patient_id": f"{origin}-digits-{split}-{number:04d}"}
     fill(file, kspace=kspace, target=target, target_key="reconstruction_esc", **names)

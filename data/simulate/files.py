@@ -11,8 +11,10 @@ from pathlib import Path
 import h5py
 import numpy as np
 
+from data.convert import array_files
 from data.errors import BadInput
 from data.processes import as_they_end
+from data.simulate.arrays import PlannedArrays, keep_or_write_arrays
 from data.whole_files import write_bytes, written_whole
 
 SPEC_KEY = "simulate_spec"
@@ -55,7 +57,7 @@ class PlannedData:
 
     folders: tuple[Path, ...]
     """Those that training reads: nothing else may lie in them."""
-    files: tuple[PlannedFile | PlannedBytes, ...]
+    files: tuple[PlannedFile | PlannedBytes | PlannedArrays, ...]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -74,11 +76,27 @@ def write_files(planned: PlannedData, *, workers: int = 1) -> Iterator[Written]:
     hold other data: made with other options, or files that were not asked for.
     """
     _refuse_other_data(planned)
-    yield from as_they_end(_written, planned.files, workers=max(1, min(workers, len(planned.files))))
+    yield from as_they_end(_written, planned.files, workers=_useful_workers(planned, workers))
 
 
-def _written(file: PlannedFile | PlannedBytes) -> Written:
-    return Written(path=file.path, kept=_keep_or_write_bytes(file) if isinstance(file, PlannedBytes) else _keep_or_write(file))
+def _useful_workers(planned: PlannedData, asked: int) -> int:
+    """Return how many processes write: one where the splits are arrays, which share what they are made from."""
+    alone = any(isinstance(file, PlannedArrays) for file in planned.files)
+    return 1 if alone else max(1, min(asked, len(planned.files)))
+
+
+def _written(file: PlannedFile | PlannedBytes | PlannedArrays) -> Written:
+    return Written(path=file.path, kept=_keep_or_write_any(file))
+
+
+def _keep_or_write_any(file: PlannedFile | PlannedBytes | PlannedArrays) -> bool:
+    match file:
+        case PlannedBytes():
+            return _keep_or_write_bytes(file)
+        case PlannedArrays():
+            return keep_or_write_arrays(file)
+        case PlannedFile():
+            return _keep_or_write(file)
 
 
 def _keep_or_write(file: PlannedFile) -> bool:
@@ -104,14 +122,21 @@ def _keep_or_write_bytes(file: PlannedBytes) -> bool:
 
 
 def _refuse_other_data(planned: PlannedData) -> None:
+    for split in planned.files:
+        if isinstance(split, PlannedArrays):
+            _refuse_otherwise(split.path, array_files.about(split.path), split.identity)
     wanted = {file.path: file for file in planned.files if isinstance(file, PlannedFile)}
     for path in sorted(path for folder in planned.folders for path in folder.glob("[!.]*.h5")):
         if path not in wanted:
             raise BadInput(f"{path}: was not asked for, and training would read it. Choose another --out, or remove it.")
-        found, asked = _read_identity(path), wanted[path].identity
-        if found is not None and found.get("data") != asked["data"]:
-            difference = _difference(found.get("data"), asked["data"])
-            raise BadInput(f"{path}: was made otherwise ({difference}). Choose another --out, or remove the folder.")
+        _refuse_otherwise(path, _read_identity(path), wanted[path].identity)
+
+
+def _refuse_otherwise(path: Path, found: Mapping[str, object] | None, asked: Mapping[str, object]) -> None:
+    """Raise BadInput where a file is there that other options have made. found: None where it is missing or torn."""
+    if found is not None and found.get("data") != asked["data"]:
+        difference = _difference(found.get("data"), asked["data"])
+        raise BadInput(f"{path}: was made otherwise ({difference}). Choose another --out, or remove the folder.")
 
 
 def _difference(found: object, asked: object) -> str:

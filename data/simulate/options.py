@@ -171,14 +171,49 @@ class DigitSpec(Spec):
     mnist: str = ""
     """Folder with MNIST's files, from which the digits are taken; empty: they are drawn."""
     format: str = "fastmri"
-    """fastmri, or idx: MNIST's own four files, val at the end of those for training."""
+    """fastmri; arrays, each file a volume of them; or idx: MNIST's own four files, val at the end of those for training."""
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        formats = ("fastmri",) if self.mnist else ("fastmri", "idx")
+        wanted = "fastmri or arrays, as MNIST's files are idx already" if self.mnist else "fastmri, arrays or idx"
+        formats = ("fastmri", "arrays") if self.mnist else ("fastmri", "arrays", "idx")
         self._refuse(
             {
                 "slices": (self.slices >= 1, "at least 1"),
-                "format": (self.format in formats, " or ".join(formats) + (", as MNIST's files are idx already" if self.mnist else "")),
+                "format": (self.format in formats, wanted),
+            }
+        )
+
+
+@dataclass(frozen=True, kw_only=True)
+class MaskBrainSpec(Spec):
+    """Of brains for the learning of masks: tissue maps in random contrasts, seen by dipole coils, as arrays."""
+
+    KIND = "mask_brain"
+    size: tuple[int, int] = (121, 145)
+    """(y, x) of the images."""
+    slices: int = 40
+    """Of each volume."""
+    first_slice: int = 50
+    """The first of them among the DEPTH slices of a head."""
+    coils: int = 8
+    noise_variance: float = 1e-3
+    """Of the image before the coils see it; its tissues have signals of up to 20."""
+    tissue_maps: str = ""
+    """A NIfTI file (y, x, slice, 6) with the probability of each tissue, such as SPM's TPM.nii; empty: heads are drawn."""
+
+    DEPTH: ClassVar[int] = 121
+    """Slices of a head that is drawn."""
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        last = self.DEPTH - self.first_slice
+        self._refuse(
+            {
+                "size": (min(self.size) >= 16, "at least 16 pixels along each axis"),
+                "first_slice": (0 <= self.first_slice < self.DEPTH, f"between 0 and {self.DEPTH - 1}"),
+                "slices": (1 <= self.slices <= last, f"between 1 and {last}, the slices that a head has from --first-slice on"),
+                "coils": (self.coils >= 1, "at least 1"),
+                "noise_variance": (0 <= self.noise_variance < 1e3, "between 0 and 1000"),
             }
         )

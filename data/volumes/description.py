@@ -119,7 +119,11 @@ class PairedData(StoredData, frozen=True, kw_only=True, tag="paired"):
     """Images in one file and k-space with its own mask in another, {root}/{train,val,test}/{image,kspace}/*.h5."""
 
 
-DataDescription = FastmriData | KneeData | CineData | SiteData | PairedData
+class ArrayData(StoredData, frozen=True, kw_only=True, tag="arrays"):
+    """Three arrays of fully sampled k-space, {root}/{train,val,test}.npy, mapped into memory, each with images and a list of volumes."""
+
+
+DataDescription = FastmriData | KneeData | CineData | SiteData | PairedData | ArrayData
 LAYOUTS = tuple(str(kind.__struct_config__.tag) for kind in get_args(DataDescription))
 OWN_MASKS = ("cine", "paired")
 """Layouts whose under-sampling is part of the data: a config's mask has nothing to say there."""

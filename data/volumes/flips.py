@@ -33,6 +33,7 @@ def flip_pixels(pixels: Pixels, axes: Iterable[int]) -> Pixels:
             complex_target=_flip(pixels.complex_target, axis),
             sens_maps=None if pixels.sens_maps is None else pixels.sens_maps.take(_mirror(length, _sum(length, shown)), axis=axis),
             grappa=_flip(pixels.grappa, axis),
+            frozen_image=_flip(pixels.frozen_image, axis),
         )
     return pixels
 

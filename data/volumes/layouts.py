@@ -6,10 +6,11 @@ from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
 
+from data.volumes.arrays import read_arrays, refuse_differing
 from data.volumes.cache import cache_folder
 from data.volumes.cine import read_series
 from data.volumes.content import refuse_bad_pixels
-from data.volumes.description import CineData, DataDescription, FastmriData, KneeData, PairedData, SiteData
+from data.volumes.description import ArrayData, CineData, DataDescription, FastmriData, KneeData, PairedData, SiteData
 from data.volumes.fastmri import read_volume
 from data.volumes.formats import damage_told
 from data.volumes.knee import read_knee
@@ -24,11 +25,14 @@ def open_splits(description: DataDescription) -> Splits:
 
     With data.skip_bad, all pixels are read as well, and what is wrong is left out with a warning.
     """
-    train, val, test = (_usable(description, tuple(_read_split(description, split))) for split in ("train", "val", "test"))
+    train, val, test = (usable(description, tuple(_read_split(description, split))) for split in ("train", "val", "test"))
+    if isinstance(description, ArrayData):
+        refuse_differing((*train, *val, *test))
     return disjoint(Splits(train=train, val=val, test=test))
 
 
-def _usable(data: DataDescription, volumes: tuple[Volume, ...]) -> tuple[Volume, ...]:
+def usable(data: DataDescription, volumes: tuple[Volume, ...]) -> tuple[Volume, ...]:
+    """Return the volumes that are left, where data.skip_bad asks to look at all of their pixels."""
     return without_bad(volumes, partial(refuse_bad_pixels, cache=cache_folder(data.cache))) if data.skip_bad else volumes
 
 
@@ -42,9 +46,8 @@ def _read_split(data: DataDescription, split: str) -> Iterator[Volume]:
             for task, name in enumerate(data.datasets):
                 yield from _read_knees(data, root / name / split.title(), task)
         case SiteData():
-            for task, site in enumerate(data.sites):
-                read = partial(read_volume, group=site, task=task)
-                yield from read_folder(root / site / data.contrast / split, read, skip_bad=data.skip_bad)
+            for site in data.sites:
+                yield from read_site(data, site, split)
         case PairedData():
             yield from read_folder(root / split / "kspace", read_paired, skip_bad=data.skip_bad)
         case CineData():
@@ -52,6 +55,14 @@ def _read_split(data: DataDescription, split: str) -> Iterator[Volume]:
             with damage_told(path):
                 series = read_series(path, data_range=data.data_range)
             yield from series
+        case ArrayData():
+            yield from read_arrays(root, split)
+
+
+def read_site(data: SiteData, site: str, split: str) -> tuple[Volume, ...]:
+    """Read a split of one of data.sites, whose place among them is the number of the task."""
+    read = partial(read_volume, group=site, task=data.sites.index(site))
+    return read_folder(Path(data.root) / site / data.contrast / split, read, skip_bad=data.skip_bad)
 
 
 def _read_knees(data: KneeData, folder: Path, task: int) -> tuple[Volume, ...]:

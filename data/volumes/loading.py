@@ -56,6 +56,8 @@ class Sample(NamedTuple):
     """(batch, y, x) complex64: the truth with its phase, where the coils are combined with sensitivity maps."""
     grappa: Tensor | None = None
     """(batch, y, x) float32: the image reconstructed by GRAPPA, where it comes with the data."""
+    frozen_image: Tensor | None = None
+    """(batch, y, x) float32: the image that a frozen network made, where it was kept."""
     full_kspace: Tensor | None = None
     """(batch, coil, y, x) complex64: k-space before the mask, where a loss asks for it and the data are fully sampled."""
 
@@ -124,6 +126,7 @@ class SliceDataset(Dataset[Sample]):
             task=None if volume.task is None else torch.tensor(volume.task),
             complex_target=_tensor(pixels.complex_target),
             grappa=_tensor(pixels.grappa),
+            frozen_image=_tensor(pixels.frozen_image),
             full_kspace=full,
         )
 

@@ -25,6 +25,7 @@ from data.volumes.reading import SliceReader
 from data.volumes.volume import Pixels, Volume
 
 LABEL_KEY, GRAPPA_KEY = "image_label", "image_grappa"
+FROZEN_KEY = "images"
 
 
 def read_paired(path: Path) -> Volume:
@@ -51,11 +52,12 @@ def read_paired(path: Path) -> Volume:
 
 def read_pixels(reader: SliceReader, volume: Volume, index: int) -> Pixels:
     """Read slice `index`."""
-    images = images_of(volume.path)
+    images, made = images_of(volume.path), volume.frozen_images
     return Pixels(
         kspace=reader.read(volume.path, "kspace", index).astype(np.complex64, copy=False),
         target=reader.read(images, LABEL_KEY, index).astype(np.float32, copy=False),
         grappa=reader.read(images, GRAPPA_KEY, index).astype(np.float32, copy=False) if volume.has_grappa else None,
+        frozen_image=reader.read(made, FROZEN_KEY, index).astype(np.float32, copy=False) if made is not None else None,
     )
 
 

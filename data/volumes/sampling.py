@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from itertools import pairwise
 from typing import NamedTuple
 
 import numpy as np
@@ -143,9 +144,12 @@ class ShuffledBatches(Sampler[list[Pick]]):
     def _plan(self) -> list[list[Pick]]:
         """Return the batches of the epoch that was set last, planned once."""
         if self._planned is None or self._planned[0] != self._epoch:
-            plan = plan_epoch(self._buckets, batch=self._batch, sampling=self._sampling, seed=self._seed, epoch=self._epoch)
-            self._planned = (self._epoch, plan)
+            self._planned = (self._epoch, self.plan(self._epoch))
         return self._planned[1]
+
+    def plan(self, epoch: int) -> list[list[Pick]]:
+        """Return the batches of an epoch."""
+        return plan_epoch(self._buckets, batch=self._batch, sampling=self._sampling, seed=self._seed, epoch=epoch)
 
 
 class InOrder(Sampler[list[Pick]]):
@@ -159,3 +163,21 @@ class InOrder(Sampler[list[Pick]]):
 
     def __iter__(self) -> Iterator[list[Pick]]:
         return iter([[Pick(0, index)] for index in range(self._length)])
+
+
+class VolumeByVolume(Sampler[list[Pick]]):
+    """Every slice once, volume after volume, at most `batch` slices at a time and all of one volume: for evaluation."""
+
+    def __init__(self, volumes: Sequence[Volume], *, batch: int) -> None:
+        ends = np.cumsum([0, *(volume.shape[0] for volume in volumes)]).tolist()
+        self._batches = [
+            [Pick(0, item) for item in range(start, min(start + batch, last))]
+            for first, last in pairwise(ends)
+            for start in range(first, last, batch)
+        ]
+
+    def __len__(self) -> int:
+        return len(self._batches)
+
+    def __iter__(self) -> Iterator[list[Pick]]:
+        return iter(self._batches)

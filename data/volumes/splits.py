@@ -17,6 +17,7 @@ from data.volumes.volume import Volume
 
 _log = logging.getLogger(__name__)
 Source = TypeVar("Source")
+Scan = TypeVar("Scan")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -36,6 +37,17 @@ def read_folder(
     choose: Callable[[Sequence[Path]], Sequence[Path]] = tuple,
 ) -> tuple[Volume, ...]:
     """Read every *.h5 file of a folder that `choose` leaves, sorted by name. skip_bad: bad files are left out with a warning each."""
+    return read_scans(folder, read, skip_bad=skip_bad, choose=choose)
+
+
+def read_scans(
+    folder: Path,
+    read: Callable[[Path], Scan],
+    *,
+    skip_bad: bool = False,
+    choose: Callable[[Sequence[Path]], Sequence[Path]] = tuple,
+) -> tuple[Scan, ...]:
+    """Do what `read_folder` does, for whatever `read` makes of a file."""
     paths = choose(list_files(folder))
     named = partial(_read_named, read=read)
     good = tuple(_readable(paths, named) if skip_bad else map(named, paths))
@@ -66,12 +78,12 @@ def list_files(folder: Path) -> list[Path]:
     return paths
 
 
-def _read_named(path: Path, read: Callable[[Path], Volume]) -> Volume:
+def _read_named(path: Path, read: Callable[[Path], Scan]) -> Scan:
     with damage_told(path):
         return read(path)
 
 
-def _readable(sources: Iterable[Source], read: Callable[[Source], Volume]) -> Iterator[Volume]:
+def _readable(sources: Iterable[Source], read: Callable[[Source], Scan]) -> Iterator[Scan]:
     for source in sources:
         try:
             yield read(source)
@@ -101,5 +113,10 @@ def _refuse_shared(first: str, ours: Iterable[Volume], second: str, theirs: Iter
     for volume in theirs:
         twin = names.get(volume.name) or contents.get(volume.fingerprint)
         if twin is not None:
-            ids = [f"{one.path}, series {one.first}" if one.layout == "cine" else f"{one.path}" for one in (twin, volume)]
+            ids = [f"{one.path}{_place(one)}" for one in (twin, volume)]
             raise BadInput(f"{ids[0]} ({first}) and {ids[1]} ({second}) are the same volume. Remove one: a volume has one split.")
+
+
+def _place(volume: Volume) -> str:
+    """Say where in its file a volume is, where the file holds several."""
+    return f", series {volume.first}" if volume.layout == "cine" else f", volume {volume.own_name}" if volume.own_name else ""

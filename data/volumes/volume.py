@@ -36,6 +36,8 @@ class Volume:
     patient_id: str = ""
     first: int = 0
     """Place in the file of the first slice that is used."""
+    own_name: str = ""
+    """What the file calls it, where the file holds several volumes and names them."""
     group: str = ""
     """The dataset or site that it belongs to."""
     task: int | None = None
@@ -44,11 +46,13 @@ class Volume:
     """(x,): the columns that were sampled, where the data come with a mask of their own."""
     has_grappa: bool = False
     """Its images reconstructed by GRAPPA come with it."""
+    frozen_images: Path | None = None
+    """A file with the images that a frozen network makes of it, key `images` (slice, y, x)."""
 
     @property
     def name(self) -> str:
-        """Its id: the file's name without the ending, after its dataset or site. Its fixed mask is drawn from this."""
-        own = f"{self.path.stem}_{self.first:05d}" if self.layout == "cine" else self.path.stem
+        """Its id: its own name or the file's without the ending, after its dataset or site. Its fixed mask is drawn from this."""
+        own = self.own_name or (f"{self.path.stem}_{self.first:05d}" if self.layout == "cine" else self.path.stem)
         return f"{self.group}_{own}" if self.group else own
 
 
@@ -65,3 +69,5 @@ class Pixels(NamedTuple):
     """(coil, y, x)."""
     grappa: NDArray[np.float32] | None = None
     """(y, x): the image reconstructed by GRAPPA."""
+    frozen_image: NDArray[np.float32] | None = None
+    """(y, x): the image that a frozen network made."""

@@ -5,46 +5,51 @@ from __future__ import annotations
 import argparse
 import json
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from data.errors import BadInput
 from models.training import train
 from models.training.alone import AloneRun, Stopped
+from models.training.context import Run
 from models.training.errors import Degenerate, Diverged, ProcessLost
 
-EXAMPLES = """example config (models/config.py and docs/models.md describe all keys):
-  {"model": {"kind": "unet"}, "data": {"layout": "fastmri", "root": "datasets/quickstart"}, "train": {"epochs": 3}}
+EXAMPLE = """example config (models/config.py and docs/models.md describe all keys):
+  {"model": {"kind": "unet"}, "data": {"layout": "fastmri", "root": "datasets/quickstart"}, "train": {"epochs": 3}}"""
+ENDING = """
 
 Called again with the same --out, it goes on from the last checkpoint there.
 exit codes: 0 done, 1 it failed while training, 2 wrong config or data, 130 stopped after a checkpoint"""
 STOPPED = 130
 
 
-def main(argv: Sequence[str] | None = None) -> int:
-    """Run the command; returns the exit code."""
-    arguments = _parser().parse_args(argv)
+Train = Callable[[Mapping[str, Any], Run], dict[str, float]]
+
+
+def main(argv: Sequence[str] | None = None, *, train: Train = train, program: str = "models.training", example: str = EXAMPLE) -> int:
+    """Run the command; returns the exit code. train: what is done with the config; program, example: how it names itself, and is used."""
+    arguments = _parser(program, example).parse_args(argv)
     run = AloneRun(arguments.out or Path("runs") / arguments.config.stem)
     run.stop_on_signals()
     try:
         results = train(read_json(arguments.config), run)
         run.finish(results)
     except BadInput as error:
-        return _refuse(str(error), 2)
+        return _refuse(program, str(error), 2)
     except (Diverged, Degenerate, ProcessLost) as error:
-        return _refuse(str(error), 1)
+        return _refuse(program, str(error), 1)
     except Stopped:
-        return _refuse(f"stopped; call it again with --out {run.dir} to go on", STOPPED)
+        return _refuse(program, f"stopped; call it again with --out {run.dir} to go on", STOPPED)
     except OSError as error:
-        return _refuse(f"{error.filename or run.dir}: {error.strerror or error}. Choose another --out, or make room.", 1)
+        return _refuse(program, f"{error.filename or run.dir}: {error.strerror or error}. Choose another --out, or make room.", 1)
     shown = {name: value for name, value in results.items() if name in ("test/ssim", "test/psnr", "test/nmse", "test/n", "best_epoch")}
     run.log(f"{run.dir}: " + ", ".join(f"{name} {value:.4g}" for name, value in shown.items()))
     return 0
 
 
-def _refuse(text: str, code: int) -> int:
-    sys.stderr.write(f"models.training: {text}\n")
+def _refuse(program: str, text: str, code: int) -> int:
+    sys.stderr.write(f"{program}: {text}\n")
     return code
 
 
@@ -61,11 +66,11 @@ def read_json(path: Path) -> dict[str, Any]:
     return values
 
 
-def _parser() -> argparse.ArgumentParser:
+def _parser(program: str, example: str) -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
-        prog="python -m models.training",
+        prog=f"python -m {program}",
         description="Train, validate and test one configuration on this machine.",
-        epilog=EXAMPLES,
+        epilog=example + ENDING,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument("config", type=Path, metavar="CONFIG.json", help="the configuration, one JSON object")

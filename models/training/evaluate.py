@@ -69,8 +69,9 @@ def evaluate(
         losses: list[float] = []
         fractions: list[float] = []
         pieces: list[Reconstructed] = []
-        for sample in samples:
-            reconstruction = precision.run(model, sample)
+        for given in samples:
+            reconstruction = precision.run(model, given)
+            sample = as_sampled(given, reconstruction)
             losses += loss(reconstruction, sample).tolist()
             fractions += sample.sampled_fraction.tolist() if isinstance(sample, Sample) else []
             pieces.append(_piece(sample, reconstruction.image, watched=bool(watchers)))
@@ -89,6 +90,14 @@ class AsGiven(nn.Module):
         """Return magnitude images of the shape of the target."""
         image = given_image(sample).reshape(sample.target.shape)
         return Reconstruction(image=image, scale=torch.ones_like(sample.maximum))
+
+
+def as_sampled(sample: AnySample, reconstruction: Reconstruction) -> AnySample:
+    """Return what the network has measured of a sample: less than it was given, where it chooses its own mask."""
+    mask = reconstruction.sampled
+    if mask is None or isinstance(sample, CineSample):
+        return sample
+    return sample._replace(kspace=sample.kspace * mask[:, None], mask=mask, sampled_fraction=mask.float().mean(dim=(-2, -1)))
 
 
 def given_image(sample: AnySample) -> Tensor:

@@ -20,18 +20,18 @@ TOLERANCE = 1e-4
 
 
 class OnTensors(nn.Module):
-    """A network that takes plain tensors, as programs do: kspace, mask and, where there are some, sens_maps; or the images of a series."""
+    """A network that takes plain tensors, as programs do: of a slice those that it names as its inputs, or the images of a series."""
 
     def __init__(self, model: Network, sample: AnySample) -> None:
         super().__init__()
         self.model = model
         # what the network reads besides: the size of the image and the task, which are fixed in the program
-        self._fixed = sample
+        self._fixed = sample._replace(frozen_image=None) if isinstance(sample, Sample) else sample
 
     def forward(self, *tensors: Tensor) -> Tensor:
         """Return the images of a batch."""
-        names = ("image",) if isinstance(self._fixed, CineSample) else ("kspace", "mask", "sens_maps")
-        reconstruction: Reconstruction = self.model(self._fixed._replace(**dict(zip(names, tensors, strict=False))))
+        given = dict(zip(names_of(self.model, self._fixed), tensors, strict=True))
+        reconstruction: Reconstruction = self.model(self._fixed._replace(**given))
         return reconstruction.image
 
 
@@ -42,7 +42,7 @@ def export_network(model: Network, loader: DataLoader[AnySample], run: Run, devi
     """
     sample = next(iter(batches(loader, device)))
     wrapped = OnTensors(model.eval(), sample)
-    tensors = tensors_of(sample)
+    tensors = tensors_of(model, sample)
     try:
         with torch.no_grad():
             program = torch.export.export(wrapped, tensors)
@@ -58,11 +58,14 @@ def export_network(model: Network, loader: DataLoader[AnySample], run: Run, devi
     run.log(f"{EXPORTED} takes {shapes}; its image differs from the network's by {difference:.1e} of the largest value")
 
 
-def tensors_of(sample: AnySample) -> tuple[Tensor, ...]:
+def tensors_of(model: Network, sample: AnySample) -> tuple[Tensor, ...]:
     """Return what a program takes of a batch."""
-    if isinstance(sample, Sample):
-        return (sample.kspace, sample.mask) + (() if sample.sens_maps is None else (sample.sens_maps,))
-    return (sample.image,)
+    return tuple(getattr(sample, name) for name in names_of(model, sample))
+
+
+def names_of(model: Network, sample: AnySample) -> tuple[str, ...]:
+    """Return the names of what a program takes of a batch."""
+    return ("image",) if isinstance(sample, CineSample) else tuple(name for name in model.inputs if getattr(sample, name) is not None)
 
 
 def largest_difference(image: Tensor, expected: Tensor) -> float:

@@ -2,30 +2,36 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
+from typing import Any, TypeVar
 
 import torch
 from numpy.random import Generator
 from torch.utils.data import DataLoader
 
 from data.errors import BadInput
+from data.kspace.description import FIXED_KINDS, LEARNED_KINDS
 from data.kspace.masks import Mask, draw
+from data.volumes.array_batches import ArrayDataset, as_batch
 from data.volumes.cache import cache_folder
 from data.volumes.cine import SeriesDataset, stack_series
 from data.volumes.cine_sample import CineSample
-from data.volumes.description import CineData, KneeData
+from data.volumes.description import ArrayData, CineData, KneeData
 from data.volumes.layouts import open_splits
 from data.volumes.loading import Sample, SliceDataset, stack_samples
-from data.volumes.sampling import InOrder, Share, ShuffledBatches, buckets_of
+from data.volumes.sampling import InOrder, Share, ShuffledBatches, VolumeByVolume, buckets_of
+from data.volumes.splits import Splits
+from data.volumes.unlabelled import Unlabelled
 from data.volumes.volume import Volume
 from models.config import MaskConfig, TrainConfig
-from models.training.fit import refuse_misfit, refuse_misfit_loss
+from models.training.fit import refuse_misfit, refuse_misfit_loss, refuse_missing, refuse_other_shapes
 from models.training.parcel import AHEAD, Packer, received
 
 AnySample = Sample | CineSample
-AnyDataset = SliceDataset | SeriesDataset
+AnyDataset = SliceDataset | SeriesDataset | ArrayDataset
+Order = ShuffledBatches | InOrder | VolumeByVolume
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -37,7 +43,7 @@ class Feed:
     train: DataLoader[AnySample]
     """Micro-batches of one task and one shape, with fresh masks."""
     val: DataLoader[AnySample]
-    """Slice by slice, volume after volume, task after task, with the fixed mask of each volume."""
+    """Volume after volume, task after task, with the fixed mask of each volume: slice by slice, of arrays in batches."""
     test: DataLoader[AnySample]
     tasks: tuple[str, ...]
     """Names of the tasks, by number; a single empty one where the data tell no tasks apart."""
@@ -59,36 +65,54 @@ def open_feed(config: TrainConfig, device: torch.device, share: Share = Share())
         refuse_misfit(config.model, config.data)
         refuse_misfit_loss(config.loss.kind, config.model, config.data)
     splits = open_splits(config.data)
-    buckets = buckets_of(splits.train)
-    batch = config.train.batch
     order = ShuffledBatches(
-        buckets,
-        batch=batch,
-        micro_batch=config.train.micro_batch or batch,
+        buckets_of(splits.train),
+        batch=config.train.batch,
+        micro_batch=config.train.micro_batch or config.train.batch,
         seed=config.seed,
         sampling=config.data.sampling if isinstance(config.data, KneeData) else "none",
         share=share,
     )
-    train = _dataset(splits.train, config, config.training_masks, seed=config.seed)
-    val, test = _dataset(splits.val, config, (config.mask,)), _dataset(splits.test, config, (config.test_mask or config.mask,))
-    numbers = [bucket.task for bucket in buckets]
+    return feed_of(splits, order, config, device)
+
+
+def feed_of(splits: Splits, order: ShuffledBatches, config: TrainConfig, device: torch.device) -> Feed:
+    """Make the feed of volumes that are known already; order: of the slices of their training. Raises BadInput where a network misfits."""
+    if config.model is not None:
+        refuse_missing(config.model, (*splits.train, *splits.val, *splits.test))
+        refuse_other_shapes(config.model, config.mask, (*splits.train, *splits.val, *splits.test))
+    train = dataset_of(splits.train, config, config.training_masks, seed=config.seed)
+    val, test = dataset_of(splits.val, config, (config.mask,)), dataset_of(splits.test, config, (config.test_mask or config.mask,))
+    numbers = [bucket.task for bucket in buckets_of(splits.train)]
     return Feed(
         order=order,
         train=_loader(train, order, config, device),
-        val=_loader(val, InOrder(len(val)), config, device),
-        test=_loader(test, InOrder(len(test)), config, device),
+        val=_loader(val, in_order(val, config), config, device),
+        test=_loader(test, in_order(test, config), config, device),
         tasks=config.data.tasks,
         slices=tuple(numbers.count(number) for number in range(len(config.data.tasks))),
     )
 
 
-def _dataset(volumes: tuple[Volume, ...], config: TrainConfig, masks: Sequence[MaskConfig], *, seed: int | None = None) -> AnyDataset:
+def dataset_of(volumes: tuple[Volume, ...], config: TrainConfig, masks: Sequence[MaskConfig], *, seed: int | None = None) -> AnyDataset:
     """Return the slices of volumes, sampled as one of `masks` says. With `seed`, those of training: each pick has a mask of its own."""
     cache = cache_folder(config.data.cache)
     if isinstance(config.data, CineData):
         return SeriesDataset(volumes, seed=seed, flips=config.data.flips, cache=cache)
-    keep_full = config.loss.kind == "kspace_nmse"
-    return SliceDataset(volumes, partial(draw_one, masks), seed=seed, keep_full=keep_full, flips=config.data.flips, cache=cache)
+    draw_mask = partial(draw_one, masks)
+    keep_full, flips = config.loss.kind == "kspace_nmse", config.data.flips
+    if isinstance(config.data, ArrayData):
+        given = None if config.mask.kind in LEARNED_KINDS else draw_mask
+        fixed = len(masks) == 1 and masks[0].kind in FIXED_KINDS
+        return ArrayDataset(volumes, given, fixed=fixed, seed=seed, keep_full=keep_full, flips=flips, cache=cache)
+    return SliceDataset(volumes, draw_mask, seed=seed, keep_full=keep_full, flips=flips, cache=cache)
+
+
+def in_order(slices: AnyDataset, config: TrainConfig) -> Order:
+    """Return the order in which a split is evaluated."""
+    if isinstance(slices, ArrayDataset):
+        return VolumeByVolume(slices.volumes, batch=config.train.micro_batch or config.train.batch)
+    return InOrder(len(slices))
 
 
 def draw_one(masks: Sequence[MaskConfig], size: tuple[int, int], acquired: slice, rng: Generator) -> Mask:
@@ -97,8 +121,8 @@ def draw_one(masks: Sequence[MaskConfig], size: tuple[int, int], acquired: slice
     return draw(chosen, size, rng, acquired=acquired)
 
 
-def _loader(slices: AnyDataset, order: ShuffledBatches | InOrder, config: TrainConfig, device: torch.device) -> DataLoader[AnySample]:
-    packer = Packer(stack_series) if isinstance(slices, SeriesDataset) else Packer(stack_samples)
+def _loader(slices: AnyDataset, order: Order, config: TrainConfig, device: torch.device) -> DataLoader[AnySample]:
+    packer = Packer(_collate(slices))
     return DataLoader(
         slices,
         batch_sampler=order,
@@ -112,7 +136,21 @@ def _loader(slices: AnyDataset, order: ShuffledBatches | InOrder, config: TrainC
     )
 
 
-def batches(loader: DataLoader[AnySample], device: torch.device) -> Iterator[AnySample]:
+def _collate(slices: AnyDataset) -> Callable[[Any], AnySample]:
+    """Return what makes a batch of what a data set gives."""
+    match slices:
+        case SeriesDataset():
+            return stack_series
+        case ArrayDataset():
+            return as_batch
+        case SliceDataset():
+            return stack_samples
+
+
+Batch = TypeVar("Batch", AnySample, Unlabelled)
+
+
+def batches(loader: DataLoader[Batch], device: torch.device) -> Iterator[Batch]:
     """Yield the samples on `device`; an error of a reading process is raised with its own one-line message."""
     try:
         yield from received(loader, device)

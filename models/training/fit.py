@@ -5,12 +5,25 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from data.errors import BadInput
-from data.volumes.description import OWN_MASKS, CineData, DataDescription, KneeData, layout_of
-from models.model_config import MODEL_KINDS, CineConfig, EndToEndVarNetConfig, ModelConfig, MultiTaskVarNetConfig, VarNetConfig
+from data.kspace.description import LEARNED_KINDS, MaskDescription
+from data.volumes.description import OWN_MASKS, CineData, DataDescription, KneeData, PairedData, layout_of
+from data.volumes.paired import GRAPPA_KEY, images_of
+from data.volumes.volume import Volume
+from models.model_config import (
+    MODEL_KINDS,
+    CineConfig,
+    EndToEndVarNetConfig,
+    ModelConfig,
+    MultiTaskVarNetConfig,
+    SpiritConfig,
+    VarNetConfig,
+    VarNetRcanConfig,
+)
+from models.sampling.learned import budget_of
 
 CINE_KINDS = tuple(kind for kind in MODEL_KINDS if kind.startswith("unet") and kind != "unet")
 GIVE_COMPLEX_IMAGES = (VarNetConfig, MultiTaskVarNetConfig)
-PREDICT_KSPACE = (EndToEndVarNetConfig, *GIVE_COMPLEX_IMAGES)
+PREDICT_KSPACE = (EndToEndVarNetConfig, SpiritConfig, *GIVE_COMPLEX_IMAGES)
 
 
 def refuse_misfit_loss(loss: str, model: ModelConfig, data: DataDescription) -> None:
@@ -39,5 +52,32 @@ def refuse_misfit(model: ModelConfig, data: DataDescription) -> None:
         raise BadInput(
             f"model.kind {kind} needs sensitivity maps, which data.layout {layout} has not. Choose data.layout knee, or e2e_varnet."
         )
+    if isinstance(model, VarNetRcanConfig) and not isinstance(data, PairedData):
+        raise BadInput(f"model.kind {kind} needs images of GRAPPA, which data.layout {layout} has not. Choose data.layout paired.")
     if isinstance(model, MultiTaskVarNetConfig) and model.tasks != len(data.tasks):
         raise BadInput(f"model.tasks is {model.tasks}, the data have {len(data.tasks)}. Set model.tasks to the number of data.datasets.")
+
+
+def refuse_missing(model: ModelConfig, volumes: Iterable[Volume]) -> None:
+    """Raise BadInput for the first volume that lacks what the network needs of every volume."""
+    for volume in volumes:
+        if isinstance(model, VarNetRcanConfig) and not volume.has_grappa:
+            raise BadInput(
+                f"{images_of(volume.path)}: key '{GRAPPA_KEY}' is missing, and model.kind varnet_rcan needs it. "
+                f"Make it: python -m data.convert grappa {volume.path.parent.parent}"
+            )
+
+
+def refuse_other_shapes(model: ModelConfig, mask: MaskDescription, volumes: Iterable[Volume]) -> None:
+    """Raise BadInput where volumes have other coils than the network, or k-space that a learned mask does not fit."""
+    for volume in volumes:
+        if isinstance(model, SpiritConfig) and volume.shape[1] != model.coils:
+            raise BadInput(f"{volume.path}: has {volume.shape[1]} coils, model.coils is {model.coils}; all volumes need as many.")
+        if mask.kind in LEARNED_KINDS:
+            budget_of(mask, volume.shape[-2:])
+
+
+def refuse_other_mask(learned: MaskDescription, wanted: MaskDescription) -> None:
+    """Raise BadInput where one of two masks is learned and the other is not the same."""
+    if any(mask.kind in LEARNED_KINDS for mask in (learned, wanted)) and learned != wanted:
+        raise BadInput(f"mask: the checkpoint has {learned}, this run has {wanted}. A learned mask is measured as it was learned.")

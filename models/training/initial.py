@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -10,10 +11,14 @@ from torch import Tensor, nn
 
 from data.errors import BadInput
 from models.config import TrainConfig, read_config
-from models.model_config import ModelConfig
+from models.model_config import ModelConfig, VarNetRcanConfig
+from models.network import Network
 from models.training.checkpoint import BEST, Damaged, read_whole
 from models.training.context import Run
 from models.training.fit import refuse_misfit, refuse_misfit_loss
+
+NO_ARCHITECTURE = ("drop_prob", "varnet", "ensemble", "ensemble_validation")
+"""Keys of `model` in which networks of the same weights may differ."""
 
 
 class Initial(NamedTuple):
@@ -26,20 +31,20 @@ class Initial(NamedTuple):
     epoch: int
 
 
-def read_initial(named: str, run: Run) -> Initial:
-    """Read the checkpoint that train.init_from names. Raises BadInput where there is none that can be used."""
+def read_initial(named: str, run: Run, *, key: str = "train.init_from") -> Initial:
+    """Read the checkpoint that a `key` of the config names. Raises BadInput where there is none that can be used."""
     path = Path(run.needs.get(named, named))
     path = path / BEST if path.is_dir() else path
     if not path.is_file():
         known = f"; needs of this run: {', '.join(run.needs)}" if run.needs else ""
-        raise BadInput(f"{path}: there is no such checkpoint. Check train.init_from (relative paths start at {Path.cwd()}{known}).")
+        raise BadInput(f"{path}: there is no such checkpoint. Check {key} (relative paths start at {Path.cwd()}{known}).")
     try:
         content = read_whole(path)
     except Damaged as error:
-        raise BadInput(f"{error}. train.init_from needs a whole one: copy it again, or train anew.") from error
+        raise BadInput(f"{error}. {key} needs a whole one: copy it again, or train anew.") from error
     missing = {"config", "model", "epoch"} - content.keys()
     if missing:
-        raise BadInput(f"{path}: key '{min(missing)}' is missing, it holds {', '.join(content)}. train.init_from takes a {BEST} of a run.")
+        raise BadInput(f"{path}: key '{min(missing)}' is missing, it holds {', '.join(content)}. {key} takes a {BEST} of a run.")
     return Initial(path, read_config(content["config"]), content["model"], content["epoch"])
 
 
@@ -52,14 +57,14 @@ def refuse_unfit(initial: Initial, config: TrainConfig) -> None:
         raise BadInput(f"{initial.path}: train.init_from does not fit data and loss: {error}") from error
 
 
-def refuse_other_network(initial: Initial, ours: ModelConfig) -> None:
-    """Raise BadInput, naming the keys, where a checkpoint belongs to another architecture."""
+def refuse_other_network(initial: Initial, ours: ModelConfig, *, key: str = "train.init_from", section: str = "model") -> None:
+    """Raise BadInput, naming the keys, where a checkpoint belongs to another architecture. section: where ours stands in the config."""
     theirs, wanted = _plain(initial.config.network), _plain(ours)
-    differing = [key for key in {**theirs, **wanted} if theirs.get(key) != wanted.get(key) and key != "drop_prob"]
+    differing = [name for name in {**theirs, **wanted} if theirs.get(name) != wanted.get(name) and name not in NO_ARCHITECTURE]
     differing = ["kind"] if "kind" in differing else differing  # the other keys of another kind mean something else
     if differing:
-        told = "; ".join(f"model.{key} is {theirs.get(key)} there, {wanted.get(key)} here" for key in differing)
-        raise BadInput(f"{initial.path}: is of another architecture: {told}. Choose another train.init_from, or the same model.")
+        told = "; ".join(f"{section}.{name} is {theirs.get(name)} there, {wanted.get(name)} here" for name in differing)
+        raise BadInput(f"{initial.path}: is of another architecture: {told}. Choose another {key}, or the same {section}.")
 
 
 def take_weights(model: nn.Module, initial: Initial) -> None:
@@ -70,6 +75,17 @@ def take_weights(model: nn.Module, initial: Initial) -> None:
         if expected != found:
             raise BadInput(f"{initial.path}: weights '{name}': expected {expected}, found {found}. It was made by another version.")
     model.load_state_dict(initial.weights)
+
+
+def take_frozen(networks: Iterable[Network], config: ModelConfig, run: Run) -> None:
+    """Give the frozen VarNet of networks of `config` the weights that model.varnet names; a config without one asks for nothing."""
+    if not isinstance(config, VarNetRcanConfig):
+        return
+    initial = read_initial(config.varnet, run, key="model.varnet")
+    refuse_other_network(initial, config.frozen, key="model.varnet", section="model.frozen")
+    for network in networks:
+        take_weights(network.get_submodule("varnet"), initial)
+    run.log(f"its VarNet has the weights of epoch {initial.epoch} of {initial.path}, and keeps them")
 
 
 def _plain(config: ModelConfig) -> dict[str, Any]:

@@ -6,54 +6,58 @@ import math
 import time
 from collections.abc import Iterator, Sequence
 
-import msgspec
 import torch
 from torch import Tensor
 
-from models.config import TrainConfig
+from models.config import TrainConfig, plain_config
 from models.losses import l1_loss
 from models.training import state
 from models.training.checkpoint import BEST, save_state, write_whole
 from models.training.context import Run
 from models.training.errors import Degenerate, Diverged
 from models.training.evaluate import AsGiven, Watch, evaluate
-from models.training.feed import AnySample, Feed, batches
-from models.training.initial import read_initial, refuse_other_network, take_weights
+from models.training.feed import AnySample, Feed, batches, slices_of
+from models.training.initial import read_initial, refuse_other_network, take_frozen, take_weights
+from models.training.masks import MaskHistory
 from models.training.parallel.ranks import Ranks
 from models.training.pictures import Board, MiddleSlices
 from models.training.precision import Precision
 from models.training.progress import Progress
 from models.training.scores import Evaluation, why_degenerate
 from models.training.step import Stepper
-from models.training.tasks import epoch_slices, name_tasks
+from models.training.tasks import name_tasks
 
 
 class Trainer:
     """Trains one network; `start` continues an earlier attempt bit by bit on the same device type and thread count."""
 
-    def __init__(self, config: TrainConfig, run: Run, feed: Feed, devices: tuple[torch.device, ...], ranks: Ranks) -> None:
-        self.config = config
+    def __init__(self, stepper: Stepper, run: Run, feed: Feed, devices: tuple[torch.device, ...], ranks: Ranks) -> None:
+        self.config: TrainConfig = stepper.config
         self.run = run
         self.feed = feed
         self.devices = devices
         self.device = devices[0]
         self.ranks = ranks
-        self.stepper = Stepper(config, epoch_slices(config, feed), devices)
+        self.stepper = stepper
         self.progress = Progress()
         self.progress.begin(1, len(feed.tasks))
         self.best: dict[str, Tensor] = {}
+        self.masks = MaskHistory(slices_of(feed.val).volumes[0].shape[-2:])
         self._saved_s = time.monotonic()
 
     def start(self) -> None:
         """Continue the attempt before; without one, begin with the weights of train.init_from, if any."""
-        if state.restore(self) or not self.config.train.init_from:
+        if state.restore(self):
             return
-        initial = read_initial(self.config.train.init_from, self.run)
-        refuse_other_network(initial, self.config.network)
-        take_weights(self.stepper.model, initial)
-        if self.stepper.mean is not None:
-            take_weights(self.stepper.mean.model, initial)
-        self.run.log(f"begins with the weights of epoch {initial.epoch} of {initial.path}")
+        networks = [self.stepper.model] + ([] if self.stepper.mean is None else [self.stepper.mean.model])
+        if self.config.train.init_from:
+            initial = read_initial(self.config.train.init_from, self.run)
+            refuse_other_network(initial, self.config.network)
+            for network in networks:
+                take_weights(network, initial)
+            self.run.log(f"begins with the weights of epoch {initial.epoch} of {initial.path}")
+        take_frozen(networks, self.config.network, self.run)
+        self.masks.follow(0, self.stepper.kept)
 
     def fit(self) -> None:
         """Train all epochs that are left; `best` of the first process then holds the weights of the best. Raises Degenerate for none."""
@@ -64,6 +68,8 @@ class Trainer:
                 self._run_epoch(board)
         finally:
             board.close()
+        if self.ranks.is_first:
+            self.masks.write(self.run.dir)  # here too: an attempt may have nothing left but the test
         if not self.progress.best_epoch:
             raise Degenerate("no epoch gave a result that can be believed; the log says why. Look at mask and data, or at optim.lr.")
         if self.progress.epochs_done < loop.epochs:
@@ -72,6 +78,7 @@ class Trainer:
     def test(self, watchers: Sequence[Watch] = ()) -> Evaluation:
         """Measure the best weights on the test split, once."""
         self.stepper.kept.load_state_dict(self.best)
+        self.stepper.kept.testing = True
         return evaluate(
             self.stepper.kept,
             self.feed.test,
@@ -84,7 +91,8 @@ class Trainer:
 
     def export_best(self, metrics: dict[str, float]) -> None:
         """Write the best weights, with the config that an evaluation needs to rebuild the network."""
-        content = {"config": msgspec.to_builtins(self.config), "model": self.best, "epoch": self.progress.best_epoch, "metrics": metrics}
+        config = plain_config(self.config)
+        content = {"config": config, "model": self.best, "epoch": self.progress.best_epoch, "metrics": metrics}
         write_whole(self.run.checkpoint_dir / BEST, content)
 
     def _run_epoch(self, board: Board) -> None:
@@ -106,6 +114,7 @@ class Trainer:
         while progress.batches < order.batches():
             self._train_batch(samples)
             self.ranks.from_first(self._pause_if_asked)
+        self.stepper.end_epoch()
         return lr
 
     def _train_batch(self, samples: Iterator[AnySample]) -> None:
@@ -126,12 +135,13 @@ class Trainer:
         """Validate, report, and judge whether this epoch is the best so far. Returns where training is."""
         epoch, pictures = self.progress.epoch, MiddleSlices(self.feed.tasks)
         validation = self._validate([pictures] if self._wants_pictures(epoch) else [])
-        metrics = self._metrics(validation)
+        metrics = self._metrics(validation) | self.masks.follow(epoch, self.stepper.kept)
         self._judge(validation)
         report = metrics | {"lr": lr, "seconds": time.monotonic() - started_s}
         self.run.report(epoch, report)
         board.scalars(epoch, report)
         pictures.show(epoch, run=self.run, board=board)
+        self._show_mask(board)
         return self.progress
 
     def _validate(self, watchers: Sequence[Watch]) -> Evaluation:
@@ -155,7 +165,9 @@ class Trainer:
             {"train/loss": progress.loss()}
             | name_tasks("train/loss", tasks, progress.losses())
             | name_tasks("weight", tasks, self.stepper.weighting.weights())
+            | self.stepper.measured()
             | validation.means("val", tasks)
+            | validation.fractions("val")
             | {"val/degenerate": float(bool(why_degenerate(validation, self.config.asked_mask)))}
         )
 
@@ -167,6 +179,12 @@ class Trainer:
         ssim, min_delta = validation.means("val")["val/ssim"], self.config.train.min_delta
         if self.progress.judge(ssim, min_delta=min_delta, degenerate=bool(why)):
             self.best = {name: values.detach().cpu().clone() for name, values in self.stepper.kept.state_dict().items()}
+
+    def _show_mask(self, board: Board) -> None:
+        """Keep the mask that the network has learned, epoch for epoch."""
+        self.masks.write(self.run.dir)
+        if self.config.train.images_every:
+            self.masks.show(self.run, board)
 
     def _preview(self, board: Board) -> None:
         """Show what the network is given, as step 0."""

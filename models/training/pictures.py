@@ -66,7 +66,7 @@ class MiddleSlices:
         place = len(volume.image) // 2
         if f"truth{ending}" not in self._pictures:
             panels = _given(volume, place) if self._given else _panels(volume, place)
-            self._pictures |= {f"{name}{ending}": _as_picture(values) for name, values in panels.items()}
+            self._pictures |= {f"{name}{ending}": as_picture(values) for name, values in panels.items()}
 
     def show(self, step: int, *, run: Run, board: Board) -> None:
         """Hand the pictures to the run and to TensorBoard."""
@@ -95,8 +95,8 @@ class WholeVolumes:
         if name in self._chosen:
             for place, index in enumerate(volume.slices):
                 for panel, values in _panels(volume, place).items():
-                    self._run.image(f"{name}/{panel}", _as_picture(values), index)
-                    self._board.image(f"{name}/{panel}", _as_picture(values), index)
+                    self._run.image(f"{name}/{panel}", as_picture(values), index)
+                    self._board.image(f"{name}/{panel}", as_picture(values), index)
 
 
 def _panels(volume: Reconstructed, place: int) -> dict[str, Tensor]:
@@ -115,5 +115,6 @@ def _given(volume: Reconstructed, place: int) -> dict[str, Tensor]:
     return panels | ({"mask": torch.cat(volume.masks)[place]} if volume.masks else {})
 
 
-def _as_picture(values: Tensor) -> Picture:
+def as_picture(values: Tensor) -> Picture:
+    """Turn values (y, x) between 0 and 1 into a picture; what lies outside is black or white."""
     return (255 * values.float().clamp(0, 1)).round().to(torch.uint8).cpu().numpy()

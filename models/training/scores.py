@@ -7,11 +7,14 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from statistics import fmean, pstdev
 
+from data.kspace.description import LEARNED_KINDS
 from models.config import MaskConfig
 from models.quality import Quality
 
 LARGER_IS_BETTER = {"psnr", "ssim"}
 PERFECT_SSIM = 1 - 1e-9
+LEARNED_TOLERANCE = 0.01
+"""How far from 1 / acceleration the part may be that a learned mask samples: half a point of k-space of 8 × 8."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -85,10 +88,15 @@ def why_degenerate(evaluation: Evaluation, mask: MaskConfig | None) -> str:
 
 
 def _why_sampling_is_off(fraction: float, mask: MaskConfig) -> str:
-    """Judge the mean of all masks with room for chance and for centres on top; each single mask is held to its own formula when drawn."""
+    """Judge the mean of all masks with room for chance and for centres on top; each single mask is held to its own formula when drawn.
+
+    A mask that the network has learned has neither: it samples round(points / acceleration).
+    """
     wanted = 1 / mask.acceleration
-    most = wanted + mask.center_fraction + (1 - wanted) / 4
-    if math.isnan(fraction) or mask.acceleration == 1 or wanted / 4 <= fraction <= most:
+    least, most = wanted / 4, wanted + mask.center_fraction + (1 - wanted) / 4
+    if mask.kind in LEARNED_KINDS:
+        least, most = wanted - LEARNED_TOLERANCE, wanted + LEARNED_TOLERANCE
+    if math.isnan(fraction) or mask.acceleration == 1 or least <= fraction <= most:
         return ""
     return f"the masks sample {fraction:.3f} of k-space, asked were {wanted:.3f}"
 

@@ -17,6 +17,8 @@ from models.training.context import Run
 from models.training.evaluate import Watch, evaluate
 from models.training.export import export_network
 from models.training.feed import Feed, open_feed, slices_of
+from models.training.fit import refuse_missing, refuse_other_mask
+from models.training.frozen_images import keep_frozen_images
 from models.training.initial import Initial, read_initial, refuse_unfit, take_weights
 from models.training.loop import Trainer
 from models.training.parallel.parent import train_in_processes
@@ -27,7 +29,8 @@ from models.training.pictures import Board, WholeVolumes, refuse_unknown_volumes
 from models.training.precision import Precision
 from models.training.predict import PREDICTIONS, Predictions
 from models.training.scores import Evaluation, why_degenerate
-from models.training.tasks import name_tasks
+from models.training.step import Stepper
+from models.training.tasks import epoch_slices, name_tasks
 
 
 def train_config(values: Mapping[str, Any], run: Run) -> dict[str, float]:
@@ -44,24 +47,27 @@ def train_config(values: Mapping[str, Any], run: Run) -> dict[str, float]:
 
 def compute(config: TrainConfig, run: Run, devices: tuple[torch.device, ...], ranks: Ranks) -> dict[str, float]:
     """Do the task of a config in this process, alone or as one of several; only the first of them returns metrics."""
-    device = devices[0]
     measured = _read_measured(config, run) if config.task == "predict" else None
-    with reproducible(config, devices):
-        feed = open_feed(config, device, ranks.share)
+    with reproducible(config.seed, config.train.threads, devices):
+        feed = open_feed(config, devices[0], ranks.share)
         try:
-            refuse_unknown_volumes(config.train.show_volumes, _test_volumes(feed))
-            return _train(config, run, feed, devices, ranks) if measured is None else _predict(config, run, feed, devices, measured)
+            refuse_unknown_volumes(config.train.show_volumes, test_volumes(feed))
+            if measured is not None:
+                return _predict(config, run, feed, devices, measured)
+            return train_and_test(Trainer(Stepper(config, epoch_slices(config, feed), devices), run, feed, devices, ranks))
         finally:
             feed.close()
 
 
-def _train(config: TrainConfig, run: Run, feed: Feed, devices: tuple[torch.device, ...], ranks: Ranks) -> dict[str, float]:
-    trainer = Trainer(config, run, feed, devices, ranks)
+def train_and_test(trainer: Trainer) -> dict[str, float]:
+    """Train, measure the best weights on the test split, and keep them. Returns the test metrics and what was spent."""
+    config, run, feed, device = trainer.config, trainer.run, trainer.feed, trainer.device
     trainer.start()
+    keep_frozen_images(trainer.stepper.kept, (feed.train, feed.val, feed.test), config, run, device)
     train, val, test = (len(slices_of(loader)) for loader in (feed.train, feed.val, feed.test))
-    run.log(f"{train} train, {val} val, {test} test slices {_describe_place(devices, ranks)}")
+    run.log(f"{train} train, {val} val, {test} test slices {_describe_place(trainer.devices, trainer.ranks)}")
     trainer.fit()
-    if not ranks.is_first:
+    if not trainer.ranks.is_first:
         return {}
     best_epoch = trainer.progress.best_epoch
     with watching(config, run, feed, checkpoint=str(run.checkpoint_dir / BEST), epoch=best_epoch) as watchers:
@@ -82,6 +88,7 @@ def _read_measured(config: TrainConfig, run: Run) -> Initial:
     """Read the checkpoint of train.init_from. Raises BadInput where its network cannot take the data, before a file of them is opened."""
     initial = read_initial(config.train.init_from, run)
     refuse_unfit(initial, config)
+    refuse_other_mask(initial.config.mask, config.mask)
     if config.train.split:
         refuse_unsplittable(initial.config.network)
     return initial
@@ -89,8 +96,11 @@ def _read_measured(config: TrainConfig, run: Run) -> Initial:
 
 def _predict(config: TrainConfig, run: Run, feed: Feed, devices: tuple[torch.device, ...], initial: Initial) -> dict[str, float]:
     """Measure a checkpoint on the test split, and keep its images. The network is the one of its own config."""
-    device, model = devices[0], place(build_model(initial.config.network), devices)
+    refuse_missing(initial.config.network, slices_of(feed.test).volumes)
+    device, model = devices[0], place(build_model(initial.config.network, initial.config.mask), devices)
     take_weights(model, initial)
+    model.testing = True
+    keep_frozen_images(model, (feed.test,), config, run, device)
     run.log(f"{initial.path}: {initial.config.network}, weights of epoch {initial.epoch}, on {device}")
     with watching(config, run, feed, checkpoint=str(initial.path), epoch=initial.epoch) as watchers:
         found = evaluate(
@@ -120,7 +130,7 @@ def _test_metrics(found: Evaluation, config: TrainConfig, run: Run, feed: Feed) 
 @contextmanager
 def watching(config: TrainConfig, run: Run, feed: Feed, *, checkpoint: str, epoch: int) -> Iterator[list[Watch]]:
     """Yield who is to see the test volumes: files of predictions, and pictures of whole volumes, as the config asks."""
-    names = _test_volumes(feed)
+    names = test_volumes(feed)
     with ExitStack() as opened:
         watchers: list[Watch] = []
         if config.keeps_predictions:
@@ -133,7 +143,7 @@ def watching(config: TrainConfig, run: Run, feed: Feed, *, checkpoint: str, epoc
         yield watchers
 
 
-def _test_volumes(feed: Feed) -> list[str]:
+def test_volumes(feed: Feed) -> list[str]:
     return [volume.name for volume in slices_of(feed.test).volumes]
 
 
@@ -155,7 +165,7 @@ def _describe_place(devices: Sequence[torch.device], ranks: Ranks) -> str:
 
 
 @contextmanager
-def reproducible(config: TrainConfig, devices: Sequence[torch.device]) -> Iterator[None]:
+def reproducible(seed: int, wanted_threads: int | None, devices: Sequence[torch.device]) -> Iterator[None]:
     """Seed torch, and choose algorithms that give equal bits for equal thread counts; all is as before afterwards.
 
     On CUDA some layers have no deterministic algorithm (reflection padding, backwards): equal there up to rounding.
@@ -163,9 +173,9 @@ def reproducible(config: TrainConfig, devices: Sequence[torch.device]) -> Iterat
     threads, deterministic = torch.get_num_threads(), torch.are_deterministic_algorithms_enabled()
     gpus = [device for device in devices if device.type == "cuda"]
     with torch.random.fork_rng(devices=gpus):
-        torch.manual_seed(config.seed)
+        torch.manual_seed(seed)
         torch.use_deterministic_algorithms(not gpus)
-        torch.set_num_threads(config.train.threads or threads)
+        torch.set_num_threads(wanted_threads or threads)
         try:
             yield
         finally:

@@ -31,6 +31,7 @@ def collect(trainer: Trainer) -> dict[str, Any]:
         "progress": asdict(trainer.progress),
         "best": trainer.best,
         "rng": _generators(trainer.devices),
+        "masks": trainer.masks.state_dict(),
         **trainer.stepper.state_dict(),
     }
 
@@ -47,6 +48,7 @@ def restore(trainer: Trainer) -> bool:
     _refuse_other_config(state["config"], trainer)
     trainer.progress = Progress(**state["progress"])
     trainer.best = state["best"]
+    trainer.masks.load_state_dict(state["masks"])
     trainer.stepper.load_state_dict(state)
     _set_generators(state["rng"], trainer.devices)
     run.log(f"resumed in epoch {trainer.progress.epoch} after {trainer.progress.batches} batches, from {run.resume_from}")

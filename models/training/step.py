@@ -13,6 +13,7 @@ from models.config import TrainConfig
 from models.losses import Loss, build_loss
 from models.network import Network
 from models.optimiser import build_optimiser, freeze, rest_frozen, set_rates
+from models.reconstruction import Reconstruction
 from models.training.ema import RunningMean
 from models.training.feed import AnySample
 from models.training.parallel.split import place
@@ -28,7 +29,7 @@ class Stepper:
         """slices: how many slices of each task an epoch visits. devices: one, or two that share the network."""
         device = devices[0]
         self.config = config
-        self.model = innermost_channels(place(build_model(config.network), devices), config.train.channels_last)
+        self.model = innermost_channels(place(build_model(config.network, config.mask), devices), config.train.channels_last)
         self.model.recompute = config.train.recompute
         self.loss: Loss = build_loss(config.loss)
         self.weighting: TaskWeighting = build_weighting(config.weighting, slices).to(device)
@@ -58,10 +59,22 @@ class Stepper:
 
     def add_gradients(self, sample: AnySample, size: int) -> Tensor:
         """Add the gradient of a micro-batch, as its part of a batch of `size` slices. Returns the sum of its losses, not weighted."""
-        losses = self.loss(self.precision.run(self._compiled, sample), sample)
+        reconstruction = self.precision.run(self._compiled, sample)
+        losses = self.loss(reconstruction, sample)
         total = self.weighting(losses, task_of(sample)).sum()
-        self.precision.backward((total + self.model.penalty() * len(losses)) / size)
+        self.precision.backward((total + self.further(reconstruction, sample) * len(losses)) / size)
         return losses.detach().sum()
+
+    def further(self, reconstruction: Reconstruction, sample: AnySample) -> Tensor:
+        """Return what a step makes small besides the mean of the losses: a scalar."""
+        return self.model.penalty()
+
+    def end_epoch(self) -> None:
+        """Do what is left after the steps of an epoch; done again where a run is resumed before the next one."""
+
+    def measured(self) -> dict[str, float]:
+        """Return what is to be reported of the epoch besides losses and validation."""
+        return {}
 
     def move(self) -> None:
         """Follow the gradients, and forget them."""

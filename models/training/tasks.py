@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 
 from data.volumes.cine_sample import CineSample
@@ -23,5 +24,6 @@ def epoch_slices(config: TrainConfig, feed: Feed) -> tuple[int, ...]:
 
 
 def name_tasks(name: str, tasks: Sequence[str], values: Sequence[float]) -> dict[str, float]:
-    """Return {name/task: value}; nothing where there is one task only."""
-    return {f"{name}/{task}": value for task, value in zip(tasks, values, strict=False)} if len(tasks) > 1 else {}
+    """Return {name/task: value}; nothing where there is one task only, nor for a task whose value is NaN."""
+    named = {f"{name}/{task}": value for task, value in zip(tasks, values, strict=False) if not math.isnan(value)}
+    return named if len(tasks) > 1 else {}

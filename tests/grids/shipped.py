@@ -22,8 +22,25 @@ FILES = sorted((ROOT / "grids").glob("*.yaml"))
 EXAMPLES = sorted((ROOT / "grids" / "examples").glob("*.yaml"))
 KNEES = ("stl_joint", "stl_single", "stl_transfer", "mtl_knee", "mtl_evaluate")
 """In an order in which each finds what it needs."""
-STUDIES = (*KNEES, "cine_unets")
-SMOKE_RUNS = {"stl_joint": 2, "stl_single": 3, "stl_transfer": 2, "mtl_knee": 4, "mtl_evaluate": 11, "cine_unets": 4}
+CHALLENGE = ("snu_varnet", "snu_varnet_rcan")
+"""In that order too."""
+MASKS = ("mask_learned_digits", "mask_fixed_digits", "mask_learned_brain", "mask_fixed_brain")
+STUDIES = (*KNEES, "cine_unets", "federated_sites", *CHALLENGE, *MASKS, "sequential_spirit")
+SEQUENTIAL = ("sequential_spirit", "sequential_digits")
+"""In that order too; the second one has a schema of its own."""
+SMOKE_RUNS = {"stl_joint": 2, "stl_single": 3, "stl_transfer": 2, "mtl_knee": 4, "mtl_evaluate": 11, "cine_unets": 4, "federated_sites": 4}
+SMOKE_RUNS |= {"snu_varnet": 1, "snu_varnet_rcan": 4}
+SMOKE_RUNS |= {"mask_learned_digits": 8, "mask_fixed_digits": 990, "mask_learned_brain": 8, "mask_fixed_brain": 6}
+SMOKE_RUNS |= {"sequential_spirit": 2, "sequential_digits": 7}
+SIMULATED = {
+    "mask_learned_digits": "digits",
+    "mask_fixed_digits": "digits",
+    "mask_learned_brain": "mask_brain",
+    "mask_fixed_brain": "mask_brain",
+    "sequential_spirit": "digits",
+    "sequential_digits": "digits",
+}
+"""Grid → kind of its simulated data, where that is not called as its layout."""
 
 Resolve = Callable[[NeedQuery], Need]
 

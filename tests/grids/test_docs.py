@@ -16,7 +16,7 @@ PARSERS = {"convert": build_convert_parser, "simulate": build_simulate_parser}
 COMMANDS = re.findall(r"^python -m data\.(convert|simulate) (.*)$", PAGE, re.MULTILINE)
 
 
-@pytest.mark.parametrize("name", STUDIES)
+@pytest.mark.parametrize("name", [*STUDIES, "sequential_digits"])
 def test_row_of_a_study_has_the_runs_and_hours_of_its_file(name: str) -> None:
     path = ROOT / "grids" / f"{name}.yaml"
     spec = spec_of(path)
@@ -36,8 +36,8 @@ def test_commands_that_make_the_data_are_understood_and_fill_the_folders_of_the_
 
 def test_the_page_has_a_table_for_every_study_and_a_figure_for_both_projects() -> None:
     verbs = {verb: re.findall(rf"^mrsweep {verb} .*$", PAGE, re.MULTILINE) for verb in ("launch", "summary", "plot")}
-    assert all(any(f"/{name}.yaml" in command for command in verbs["launch"]) for name in STUDIES)
-    assert all(any(f" {name} " in command for command in verbs["summary"]) for name in STUDIES)
+    assert all(any(f"/{name}.yaml" in command for command in verbs["launch"]) for name in (*STUDIES, "sequential_digits"))
+    assert all(any(f" {name} " in command for command in verbs["summary"]) for name in (*STUDIES, "sequential_digits"))
     assert all(any(f" {name} " in command for command in verbs["plot"]) for name in ("mtl_evaluate", "cine_unets"))
 
 

@@ -33,6 +33,7 @@ def draw_sample(
         slice=torch.arange(batch),
         sens_maps=maps,
         task=torch.full((batch,), task),
+        grappa=target + 0.1 * target.roll(crop[1] // 3, dims=-1),
     )
 
 
@@ -56,4 +57,5 @@ def draw_blobs(batch: int, size: tuple[int, int], rng: torch.Generator) -> Tenso
 def to_double(sample: Sample) -> Sample:
     """Return the sample in double precision, for comparisons."""
     changed = {"kspace": sample.kspace.cdouble(), "target": sample.target.double()}
+    changed |= {} if sample.grappa is None else {"grappa": sample.grappa.double()}
     return sample._replace(**changed, sens_maps=None if sample.sens_maps is None else sample.sens_maps.cdouble())

@@ -11,8 +11,10 @@ from models.config import read_config
 from models.model_config import MODEL_KINDS
 from models.multitask.varnet import MultiTaskVarNet
 from models.network import Network
+from models.spirit import Spirit
 from models.unet import ZeroFilledUnet
 from models.varnet import EndToEndVarNet, UnrolledVarNet
+from models.varnet_rcan import VarNetRcan
 from tests.models.samples import draw_cine, draw_sample
 
 CLASSES = {
@@ -20,6 +22,8 @@ CLASSES = {
     "e2e_varnet": EndToEndVarNet,
     "stl_varnet": UnrolledVarNet,
     "mtl_varnet": MultiTaskVarNet,
+    "varnet_rcan": VarNetRcan,
+    "spirit": Spirit,
     "unet3d": CineUnet,
     "unet2d1d": CineUnet,
     "unet2d2d": CineUnet,
@@ -29,11 +33,23 @@ CHANGED = {
     "e2e_varnet": {"chans": 3, "pools": 3, "drop_prob": 0.5, "cascades": 3, "sens_chans": 3, "sens_pools": 3},
     "stl_varnet": {"chans": 3, "pools": 3, "drop_prob": 0.5, "cascades": 3},
     "mtl_varnet": {"chans": 3, "pools": 3, "drop_prob": 0.5, "blocks": "WYV", "tasks": 3, "share_etas": False},
+    "varnet_rcan": {"frozen": {"cascades": 2}, "groups": 3, "blocks": 3, "chans": 16, "block": "plain", "reduction": 4},
+    "spirit": {"coils": 4, "blocks": 3, "kernel": 7, "centre": "own", "padding": "circular", "init_std": 0.5},
     "unet3d": {"chans": 3, "pools": 3, "up_kernel": 3, "residual": "relu", "regularise_last": True, "regularisation": {"kind": "dropout"}},
 }
 CHANGED |= dict.fromkeys(("unet2d1d", "unet2d2d"), CHANGED["unet3d"])
 SMALL = {"chans": 2, "pools": 2}
 UNROLLED = {"e2e_varnet": {"cascades": 2, "sens_chans": 2, "sens_pools": 2}, "stl_varnet": {"cascades": 2}, "mtl_varnet": {"blocks": "IV"}}
+
+OWN: dict[str, dict[str, object]] = {
+    "varnet_rcan": {"varnet": "v", "frozen": {"cascades": 1, **SMALL}, "groups": 2, "blocks": 2, "chans": 8, "reduction": 2},
+    "spirit": {"coils": 3, "blocks": 2, "kernel": 3},
+}
+"""Of kinds that have no U-Net of their own."""
+
+
+def small(kind: str) -> dict[str, object]:
+    return OWN.get(kind) or {**SMALL, **UNROLLED.get(kind, {})}
 
 
 def build(kind: str, **changed: object) -> Network:
@@ -42,7 +58,7 @@ def build(kind: str, **changed: object) -> Network:
 
 @pytest.mark.parametrize("kind", MODEL_KINDS)
 def test_every_kind_makes_its_network_and_reconstructs(kind):
-    model = build(kind, **SMALL, **UNROLLED.get(kind, {}))
+    model = build(kind, **small(kind))
     sample = draw_cine() if kind.startswith("unet2d") or kind == "unet3d" else draw_sample()
     assert type(model) is CLASSES[kind]
     assert model(sample).image.shape == sample.target.shape
@@ -51,10 +67,9 @@ def test_every_kind_makes_its_network_and_reconstructs(kind):
 
 @pytest.mark.parametrize("kind", MODEL_KINDS)
 def test_every_key_of_a_config_changes_the_network(kind):
-    small = {**SMALL, **UNROLLED.get(kind, {})}
-    plain = text(build(kind, **small))
+    plain = text(build(kind, **small(kind)))
     for key, value in CHANGED[kind].items():
-        other = build(kind, **{**small, key: value})
+        other = build(kind, **{**small(kind), key: value})
         assert text(other) != plain, key
 
 
@@ -73,9 +88,8 @@ def test_cine_kinds_differ_in_their_kernels():
 
 @pytest.mark.parametrize("kind", MODEL_KINDS)
 def test_first_weights_follow_from_the_seed(kind):
-    small = {**SMALL, **UNROLLED.get(kind, {})}
     weights = []
     for _ in range(2):
         torch.manual_seed(5)
-        weights.append(build(kind, **small).state_dict())
+        weights.append(build(kind, **small(kind)).state_dict())
     assert all(torch.equal(values, weights[1][name]) for name, values in weights[0].items())

@@ -55,5 +55,5 @@ def test_grids_that_the_page_names_exist():
 
 
 def test_config_of_the_page_is_right():
-    (text,) = re.findall(r"```json\n(.*?)```", PAGE, flags=re.DOTALL)
+    text, *_ = re.findall(r"```json\n(.*?)```", PAGE, flags=re.DOTALL)
     assert read_config(json.loads(text)).optim.schedule.epochs == 3

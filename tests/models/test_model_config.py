@@ -15,6 +15,7 @@ from models.config import TrainConfig, read_config
 from models.model_config import MODEL_KINDS
 
 ROOT = Path(__file__).parents[2]
+REQUIRED = {"varnet_rcan": {"varnet": "v"}}
 
 
 def read(**model: object) -> TrainConfig:
@@ -22,10 +23,20 @@ def read(**model: object) -> TrainConfig:
 
 
 def test_kinds_are_known_by_name():
-    assert MODEL_KINDS == ("unet", "e2e_varnet", "stl_varnet", "mtl_varnet", "unet3d", "unet2d1d", "unet2d2d")
+    assert MODEL_KINDS == ("unet", "e2e_varnet", "stl_varnet", "mtl_varnet", "unet3d", "unet2d1d", "unet2d2d", "varnet_rcan", "spirit")
 
 
 def test_defaults_are_those_of_the_papers():
+    spirit = read(kind="spirit").model
+    assert (spirit.coils, spirit.blocks, spirit.kernel, spirit.centre, spirit.padding, spirit.init_std) == (1, 5, 5, "all", "zeros", None)
+    refining = read(kind="varnet_rcan", varnet="v").model
+    assert (refining.groups, refining.blocks, refining.chans, refining.block, refining.reduction) == (4, 25, 160, "bottleneck", 16)
+    assert (refining.res_scale, refining.add_image, refining.ensemble, refining.frozen) == (
+        0.125,
+        False,
+        ("flip_x",),
+        read(kind="e2e_varnet").model,
+    )
     varnet, unrolled, shared, cine = (read(kind=kind).model for kind in ("e2e_varnet", "stl_varnet", "mtl_varnet", "unet2d2d"))
     assert (varnet.cascades, varnet.chans, varnet.pools, varnet.sens_chans, varnet.sens_pools) == (12, 18, 4, 8, 4)
     assert (unrolled.cascades, unrolled.chans, unrolled.pools) == (12, 18, 4)
@@ -36,7 +47,7 @@ def test_defaults_are_those_of_the_papers():
 
 @pytest.mark.parametrize("kind", MODEL_KINDS)
 def test_every_kind_survives_a_round_trip(kind):
-    config = read(kind=kind)
+    config = read(kind=kind, **REQUIRED.get(kind, {}))
     assert read_config(msgspec.to_builtins(config)) == config
 
 
@@ -70,6 +81,24 @@ WRONG = [
     ({"kind": "mtl_varnet", "blocks": ""}, r"model.blocks is ''"),
     ({"kind": "mtl_varnet", "tasks": 0}, r"model.tasks is 0"),
     ({"kind": "mtl_varnet", "share_etas": 1}, r"Expected `bool`, got `int` - at `\$.model.share_etas`"),
+    ({"kind": "spirit", "coils": 0}, r"model.coils is 0"),
+    ({"kind": "spirit", "blocks": 101}, r"model.blocks is 101"),
+    ({"kind": "spirit", "kernel": 4}, r"model.kernel is 4; it must be an odd number between 3 and 63"),
+    ({"kind": "spirit", "kernel": 1}, r"model.kernel is 1"),
+    ({"kind": "spirit", "centre": "others"}, r"model.centre: 'others' is unknown. Known: all, own"),
+    ({"kind": "spirit", "padding": "circle"}, r"model.padding: 'circle' is unknown. Did you mean circular\?"),
+    ({"kind": "spirit", "init_std": 0}, r"model.init_std is 0"),
+    ({"kind": "varnet_rcan"}, r"missing required field `varnet` - at `\$.model`"),
+    ({"kind": "varnet_rcan", "varnet": " "}, r"model.varnet is ' '; it must be a checkpoint, or a name under needs"),
+    ({"kind": "varnet_rcan", "varnet": "v", "frozen": {"cascades": 0}}, r"model.cascades is 0"),
+    ({"kind": "varnet_rcan", "varnet": "v", "groups": 0}, r"model.groups is 0"),
+    ({"kind": "varnet_rcan", "varnet": "v", "blocks": 0}, r"model.blocks is 0"),
+    ({"kind": "varnet_rcan", "varnet": "v", "block": "plane"}, r"model.block: 'plane' is unknown. Did you mean plain\?"),
+    ({"kind": "varnet_rcan", "varnet": "v", "chans": 2}, r"model.chans is 2; it must be 4 or more"),
+    ({"kind": "varnet_rcan", "varnet": "v", "chans": 8, "reduction": 9}, r"model.reduction is 9; it must be between 1 and model.chans"),
+    ({"kind": "varnet_rcan", "varnet": "v", "res_scale": 0}, r"model.res_scale is 0"),
+    ({"kind": "varnet_rcan", "varnet": "v", "ensemble": ["turn_45"]}, r"model.ensemble: 'turn_45' is unknown. Did you mean turn_"),
+    ({"kind": "varnet_rcan", "varnet": "v", "ensemble": ["flip_x"] * 2}, r"model.ensemble is \('flip_x', 'flip_x'\)"),
     ({"kind": "unet3d", "up_kernel": 4}, r"model.up_kernel is 4; it must be 2 or 3"),
     ({"kind": "unet2d1d", "residual": "rellu"}, r"model.residual: 'rellu' is unknown. Did you mean relu\?"),
     ({"kind": "unet2d2d", "pools": 0}, r"model.pools is 0"),

@@ -17,6 +17,7 @@ QUICK = [
     {"kind": "e2e_varnet", **CASCADES, "sens_chans": 3, "sens_pools": 2},
     {"kind": "stl_varnet", **CASCADES},
     {"kind": "mtl_varnet", "blocks": "IVYW", "chans": 4, "pools": 2},
+    {"kind": "varnet_rcan", "varnet": "v", "frozen": {**CASCADES, "cascades": 1}, "groups": 2, "blocks": 2, "chans": 16, "reduction": 4},
     *({"kind": kind, "chans": 8, "pools": 2} for kind in ("unet3d", "unet2d1d", "unet2d2d")),
 ]
 SLOW = [

@@ -20,6 +20,8 @@ SIZES = {
     "e2e_varnet": {"chans": 4, "pools": 2, "cascades": 6, "sens_chans": 4, "sens_pools": 2},
     "stl_varnet": {"chans": 4, "pools": 2, "cascades": 6},
     "mtl_varnet": {"chans": 4, "pools": 2, "blocks": "IVYWIV"},
+    "varnet_rcan": {"varnet": "v", "frozen": {"cascades": 1, "chans": 2, "pools": 2}, "groups": 4, "blocks": 4, "chans": 8, "reduction": 4},
+    "spirit": {"coils": 4, "blocks": 9, "kernel": 3},
     "unet3d": {"chans": 4, "pools": 3},
     "unet2d1d": {"chans": 4, "pools": 3},
     "unet2d2d": {"chans": 4, "pools": 3},

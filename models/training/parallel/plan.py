@@ -20,6 +20,11 @@ def count_gpus(name: str) -> int:
     return found
 
 
+def choose_device(name: str) -> torch.device:
+    """Return the device of a training that uses one at most: the first visible GPU, or the CPU. Raises BadInput for cuda without any."""
+    return devices_of(0, gpus=count_gpus(name), split=False)[0]
+
+
 def count_processes(config: TrainConfig, gpus: int) -> int:
     """Return how many processes train: train.processes, or one for each GPU as far as the slices of a batch go round.
 

@@ -60,6 +60,14 @@ WRONG = [
     ({"kind": "poisson_disc", "calibration": "column", "center_fraction": 0.3}, "center_fraction * mask.acceleration is 1.2"),
     ({"kind": "poisson_disc", "calibration": "square", "center_fraction": 0.6}, "center_fraction squared * mask.acceleration is 1.44"),
     ({"center_fraction": float("nan")}, "mask.center_fraction is nan"),
+    ({"kind": "uniform", "tile": [28, 28]}, "mask.tile is (28, 28), but uniform does not read it; only learned can"),
+    ({"kind": "learned", "seed": 3}, "mask.seed is 3, but learned does not read it"),
+    ({"kind": "learned", "tile": [0, 4]}, "mask.tile is (0, 4); it must be a size (y, x) of 1 or more points"),
+    ({"kind": "learned", "noise_std": -1}, "mask.noise_std is -1"),
+    ({"kind": "learned", "noise_end": 0.1}, "mask.noise_end is 0.1; it must be at most mask.noise_std"),
+    ({"kind": "learned", "noise_epochs": 0}, "mask.noise_epochs is 0"),
+    ({"kind": "learned", "rounding": "bernouli"}, "mask.rounding: 'bernouli' is unknown. Did you mean bernoulli?"),
+    ({"kind": "learned", "acceleration": 8, "calibration": "column", "center_fraction": 0.2}, "center_fraction * mask.acceleration is 1.6"),
 ]
 
 

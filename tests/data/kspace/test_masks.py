@@ -180,6 +180,16 @@ def test_acceleration_above_the_lines_and_centre_above_the_budget_are_refused_wi
         draw(msgspec.convert(keys, MaskDescription), size, np.random.default_rng(0))
 
 
+def test_of_a_learned_mask_all_of_kspace_is_drawn_and_padding_is_refused():
+    description = MaskDescription(kind="learned", acceleration=8)
+    mask = draw(description, (5, 7), np.random.default_rng(1))
+    assert mask.kept.shape == (1, 7)
+    assert mask.kept.all()
+    assert mask.sampled_fraction == 1
+    with pytest.raises(BadInput, match="learned needs k-space without columns of padding"):
+        draw(description, (5, 7), np.random.default_rng(1), acquired=slice(1, 7))
+
+
 @pytest.mark.parametrize("kind", ["equispaced", "magic"])
 @pytest.mark.parametrize("seed", [0, 1, 2])
 def test_centre_on_top_may_exceed_what_the_spacing_gives(kind, seed):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Iterable
 from importlib import import_module
 from pathlib import Path
 from typing import Any
@@ -12,7 +13,7 @@ import numpy as np
 
 from data.simulate.command import KINDS
 from data.simulate.files import PlannedData, Written, write_files
-from data.simulate.options import BrainSpec, CineSpec, DigitSpec, KneeSpec, PairedSpec, SiteSpec, Spec
+from data.simulate.options import BrainSpec, CineSpec, DigitSpec, KneeSpec, MaskBrainSpec, PairedSpec, SiteSpec, Spec
 
 ONE = {"train": 2, "val": 1, "test": 1}
 SMALL: dict[str, tuple[Any, Spec]] = {
@@ -22,6 +23,8 @@ SMALL: dict[str, tuple[Any, Spec]] = {
     "cine": (ONE, CineSpec(size=(17, 19), frames=3, spokes=5)),
     "paired": (ONE, PairedSpec(size=(24, 25), slices=1, coils=3, center_fraction=0.25)),
     "digits": (ONE, DigitSpec(slices=12)),
+    "digit arrays": (ONE, DigitSpec(slices=12, format="arrays")),
+    "mask_brain": (ONE, MaskBrainSpec(size=(19, 17), slices=2, coils=2)),
 }
 """Kind → counts and spec."""
 TRUTHS = ("reconstruction_rss", "reconstruction_esc", "imagesTrue", "image_label", "kspace")
@@ -30,8 +33,9 @@ TRUTHS = ("reconstruction_rss", "reconstruction_esc", "imagesTrue", "image_label
 
 def plan(kind: str, out: Path, counts: Any = None, spec: Spec | None = None) -> PlannedData:
     """Plan the small data set of a kind, or another one."""
-    function = getattr(import_module(KINDS[kind].module), KINDS[kind].function)
-    return function(out, counts or SMALL[kind][0], spec or SMALL[kind][1])
+    asked = spec or SMALL[kind][1]
+    planner = KINDS[asked.KIND if kind not in KINDS else kind]
+    return getattr(import_module(planner.module), planner.function)(out, counts or SMALL[kind][0], asked)
 
 
 def make(kind: str, out: Path, counts: Any = None, spec: Spec | None = None, *, workers: int = 1) -> list[Written]:
@@ -41,12 +45,17 @@ def make(kind: str, out: Path, counts: Any = None, spec: Spec | None = None, *, 
 
 def slice_hashes(path: Path) -> list[str]:
     """Return a hash of each slice or series of a file."""
+    if path.suffix == ".npy":
+        return _hashes(np.load(path))
     with h5py.File(path) as file:
-        key = next(key for key in TRUTHS if key in file)
-        return [hashlib.sha256(np.ascontiguousarray(values)).hexdigest() for values in file[key]]
+        return _hashes(file[next(key for key in TRUTHS if key in file)])
+
+
+def _hashes(slices: Iterable[np.ndarray]) -> list[str]:
+    return [hashlib.sha256(np.ascontiguousarray(values)).hexdigest() for values in slices]
 
 
 def split_of(path: Path, out: Path) -> str:
     """Return the split that a file belongs to, by its place."""
-    (split,) = {part.removesuffix(".h5").lower() for part in path.relative_to(out).parts} & {"train", "val", "test"}
+    (split,) = {Path(part).stem.lower() for part in path.relative_to(out).parts} & {"train", "val", "test"}
     return split

@@ -21,7 +21,7 @@ from data.simulate.options import DATASETS, SITES, BrainSpec
 ROOT = Path(__file__).parents[3]
 NORM, PIXEL = 0.003757708938792348, 1.0296138498233631e-05
 """Of k-space, and of the middle of the image, in the first volume of the defaults."""
-COMMANDS = re.findall(r"python -m data\.simulate ((?:brain|knee|sites|cine|paired|digits) .*)", EXAMPLES)
+COMMANDS = re.findall(r"python -m data\.simulate ((?:brain|knee|sites|cine|paired|digits|mask_brain) .*)", EXAMPLES)
 PAGES = [ROOT / "docs" / "data.md", *sorted((ROOT / "grids").glob("*.yaml"))]
 SHOWN = [line for page in PAGES for line in re.findall(r"python -m data\.simulate ([^\n\"']+)", page.read_text())]
 TINY = {
@@ -31,6 +31,7 @@ TINY = {
     "cine": "--size 17x16 --frames 2 --spokes 3",
     "paired": "--size 24x24 --slices 1 --center-fraction 0.25",
     "digits": "--slices 2",
+    "mask_brain": "--size 17x16 --slices 1 --coils 1",
 }
 
 
@@ -43,7 +44,7 @@ def test_command_writes_a_data_set_and_says_so_once(kind, tmp_path, capsys):
     out = tmp_path / "a folder's name"
     assert main(tiny(kind, out)) == 0
     assert main(tiny(kind, out)) == 0
-    count = len(list(out.rglob("*.h5")))
+    count = len(list(out.rglob("*.json" if kind == "mask_brain" else "*.h5")))
     printed = capsys.readouterr()
     assert printed.out.splitlines() == [f"{out}: {count} files written, 0 kept", f"{out}: 0 files written, {count} kept"]
     assert printed.err == ""  # no progress where nobody watches

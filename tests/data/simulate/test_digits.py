@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+import json
 import struct
 
 import h5py
@@ -111,10 +112,26 @@ def test_mnists_files_are_kept_when_they_are_the_same_and_never_overwritten(tmp_
     assert (tmp_path / "train-images-idx3-ubyte").read_bytes() == before
 
 
+@pytest.mark.parametrize("taken", [False, True])
+def test_arrays_hold_the_same_digits_scaled_by_the_largest_part_of_training(tmp_path, taken):
+    counts = {"train": 2, "val": 1, "test": 1}
+    mnist = str(write_mnist(tmp_path / "mnist")) if taken else ""
+    stored = make("digits", tmp_path / "files", counts, DigitSpec(slices=10, mnist=mnist))
+    make("digits", tmp_path / "arrays", counts, DigitSpec(slices=10, mnist=mnist, format="arrays"))
+    expected = {split: [arrays(file.path)["kspace"] for file in stored if split in file.path.name] for split in counts}
+    scale = np.abs(np.concatenate(expected["train"]).view(np.float32)).max()
+    for split, volumes in expected.items():
+        kspace = np.load(tmp_path / "arrays" / f"{split}.npy")
+        np.testing.assert_allclose(kspace, np.concatenate(volumes)[:, None] / scale, rtol=1e-6)
+    listed = json.loads((tmp_path / "arrays" / "train.json").read_text())["volumes"]
+    assert [(volume["name"], volume["slices"]) for volume in listed] == [("digits_train_0000", 10), ("digits_train_0001", 10)]
+    assert listed[0]["maximum"] == pytest.approx(1 / scale, rel=1e-5)
+
+
 def test_unknown_format_is_refused_and_mnists_is_not_written_again():
-    with pytest.raises(BadInput, match=r"--format is png; it must be fastmri or idx"):
+    with pytest.raises(BadInput, match=r"--format is png; it must be fastmri, arrays or idx"):
         DigitSpec(format="png")
-    with pytest.raises(BadInput, match=r"--format is idx; it must be fastmri, as MNIST's files are idx already"):
+    with pytest.raises(BadInput, match=r"--format is idx; it must be fastmri or arrays, as MNIST's files are idx already"):
         DigitSpec(format="idx", mnist="mnist")
 
 

@@ -90,6 +90,31 @@ def test_more_files_change_no_old_one_and_fewer_are_refused(kind, tmp_path):
         make(kind, tmp_path)
 
 
+@pytest.mark.parametrize("kind", ["mask_brain", "digit arrays"])
+def test_arrays_with_another_number_of_volumes_are_refused(kind, tmp_path):
+    make(kind, tmp_path)
+    with pytest.raises(BadInput, match=r"train.npy: was made otherwise \(train 2, asked 3"):
+        make(kind, tmp_path, {**ONE, "train": 3})
+    assert [file.path.name for file in make(kind, tmp_path / "few", {**ONE, "val": 0})] == ["train.npy", "test.npy"]
+
+
+@pytest.mark.parametrize("spoilt", ["train_target.npy", "train.json"])
+def test_arrays_are_made_again_where_what_belongs_to_them_is_damaged(spoilt, tmp_path):
+    make("mask_brain", tmp_path)
+    path = tmp_path / spoilt
+    content = path.read_bytes()
+    path.write_bytes(content[:-1] + b"?")
+    assert [file.kept for file in make("mask_brain", tmp_path)] == [False, True, True]
+    assert path.read_bytes() == content
+
+
+def test_array_of_another_origin_is_refused(tmp_path):
+    make("mask_brain", tmp_path)
+    (tmp_path / "test.json").write_text('{"volumes": []}')
+    with pytest.raises(BadInput, match=r"test.npy: was made otherwise \(not by this command\)"):
+        make("mask_brain", tmp_path)
+
+
 def test_cine_file_with_another_number_of_series_is_refused(tmp_path):
     make("cine", tmp_path)
     with pytest.raises(BadInput, match=r"train.h5: was made otherwise \(series 2, asked 3\)"):

@@ -20,6 +20,7 @@ SHORTEST = {
     "cine": {},
     "sites": {"sites": ["B", "F"], "contrast": "T1"},
     "paired": {},
+    "arrays": {},
 }
 
 
@@ -42,7 +43,7 @@ def test_every_layout_is_told_by_its_name_and_survives_a_round_trip():
 
 
 def test_tasks_are_the_datasets_or_sites_where_there_are_several():
-    assert [read(layout).tasks for layout in LAYOUTS] == [("",), ("pd", "fs"), ("",), ("B", "F"), ("",)]
+    assert [read(layout).tasks for layout in LAYOUTS] == [("",), ("pd", "fs"), ("",), ("B", "F"), ("",), ("",)]
     assert read("knee", datasets=["pd"]).tasks == ("",)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import h5py
@@ -99,4 +100,32 @@ def write_pairs(root: Path) -> Path:
         measured, images = draw_pair(number)
         write(root / split / "kspace" / f"brain{number}.h5", **measured)
         write(root / split / "image" / f"brain{number}.h5", {"max": float(images["image_label"].max())}, **images)
+    return root
+
+
+def draw_arrays(number: int, *, slices: int, coils: int = COILS, size: tuple[int, int] = (Y, X)) -> np.ndarray:
+    """Draw k-space (slice, coil, y, x)."""
+    return to_kspace(np.stack([draw_image(rng_of(5, number, coil), slices, size) for coil in range(coils)], axis=1))
+
+
+def write_split(path: Path, kspace: np.ndarray, volumes: dict[str, int]) -> None:
+    """Write an array of k-space, its images and the list of its volumes; volumes: name → slices."""
+    images = np.fft.fftshift(np.fft.ifft2(np.fft.ifftshift(kspace, axes=(-2, -1)), norm="ortho"), axes=(-2, -1))
+    target = np.sqrt((np.abs(images) ** 2).sum(axis=1)).astype(np.float32)
+    firsts = np.cumsum([0, *volumes.values()])
+    listed = [
+        {"name": name, "slices": count, "maximum": float(target[first : first + count].max())}
+        for (name, count), first in zip(volumes.items(), firsts, strict=False)
+    ]
+    path.parent.mkdir(parents=True, exist_ok=True)
+    np.save(path, kspace)
+    np.save(path.with_name(f"{path.stem}_target.npy"), target)
+    path.with_suffix(".json").write_text(json.dumps({"volumes": listed}))
+
+
+def write_arrays(root: Path, *, coils: int = COILS, size: tuple[int, int] = (Y, X)) -> Path:
+    """Write volumes of 5 and 4 slices to train, of 3 and 2 to validate, and one of 3 to test."""
+    for number, (split, counts) in enumerate({"train": (5, 4), "val": (3, 2), "test": (3,)}.items()):
+        kspace = draw_arrays(number, slices=sum(counts), coils=coils, size=size)
+        write_split(root / f"{split}.npy", kspace, {f"{split}-{place}": count for place, count in enumerate(counts)})
     return root

@@ -14,7 +14,7 @@ from data.errors import BadInput
 from data.volumes.cine_sample import CineSample
 from models.config import read_config
 from models.training.feed import AnySample, Feed, batches, open_feed, slices_of
-from tests.data.volumes.written import X, Y, write_cine, write_knees, write_pairs, write_sites
+from tests.data.volumes.written import COILS, X, Y, write_arrays, write_cine, write_knees, write_pairs, write_sites
 
 CPU = torch.device("cpu")
 
@@ -28,6 +28,7 @@ def roots(tmp_path: Path) -> dict[str, dict[str, Any]]:
         | {"contrast": "T1"},
         "cine": {"layout": "cine", "root": str(write_cine(tmp_path / "cine"))},
         "paired": {"layout": "paired", "root": str(write_pairs(tmp_path / "paired"))},
+        "arrays": {"layout": "arrays", "root": str(write_arrays(tmp_path / "arrays"))},
     }
 
 
@@ -44,14 +45,20 @@ def epoch_of(feed: Feed, number: int, first: int = 0) -> list[AnySample]:
 
 @pytest.mark.parametrize(
     ("layout", "tasks", "slices", "val"),
-    [("knee", ("pd", "fs"), (6, 2), 4), ("sites", ("B", "F"), (4, 4), 4), ("cine", ("",), (3,), 1), ("paired", ("",), (4,), 2)],
+    [
+        ("knee", ("pd", "fs"), (6, 2), 4),
+        ("sites", ("B", "F"), (4, 4), 4),
+        ("cine", ("",), (3,), 1),
+        ("paired", ("",), (4,), 2),
+        ("arrays", ("",), (9,), 5),
+    ],
 )
 def test_every_layout_gives_its_tasks_slices_and_batches(roots, layout, tasks, slices, val):
     feed = open_on(roots[layout])
     assert (feed.tasks, feed.slices) == (tasks, slices)
     samples = epoch_of(feed, 1)
     assert sum(len(sample.target) for sample in samples) == sum(slices)
-    assert len(list(batches(feed.val, CPU))) == len(slices_of(feed.val)) == val
+    assert sum(len(sample.target) for sample in batches(feed.val, CPU)) == len(slices_of(feed.val)) == val
     assert all(isinstance(sample, CineSample) == (layout == "cine") for sample in samples)
     feed.close()
 
@@ -122,6 +129,35 @@ def test_a_loss_on_kspace_gets_it_as_it_was_before_the_mask(roots):
         assert sample.full_kspace[unsampled].abs().min() > 0
 
 
+def test_arrays_are_validated_in_batches_of_one_volume(roots):
+    feed = open_on(roots["arrays"], train={"batch": 4, "micro_batch": 2})
+    assert [sample.volume.tolist() for sample in batches(feed.val, CPU)] == [[0, 0], [0], [1, 1]]
+    assert [len(sample.target) for sample in epoch_of(feed, 1)] == [2, 2, 2, 2, 1]
+
+
+@pytest.mark.parametrize("workers", [0, 1])
+def test_arrays_come_the_same_whoever_reads_them(roots, workers):
+    here, there = (open_on(roots["arrays"], train={"num_workers": count}) for count in (0, workers))
+    for ours, theirs in zip(epoch_of(here, 2), epoch_of(there, 2), strict=True):
+        assert all(torch.equal(a, b) for a, b in zip(ours[:7], theirs[:7], strict=True))
+
+
+@pytest.mark.parametrize("kind", ["caipirinha", "tile_random"])
+def test_masks_of_arrays_that_follow_from_their_description_are_all_alike(roots, kind):
+    feed = open_on(roots["arrays"], mask={"kind": kind, "acceleration": 4})
+    masks = torch.cat([sample.mask for sample in (*epoch_of(feed, 1), *batches(feed.val, CPU))])
+    assert (masks == masks[0]).all()
+    assert masks.shape[1:] == (Y, X)
+
+
+def test_where_the_network_samples_arrays_come_fully_sampled(roots):
+    spirit, learned = {"kind": "spirit", "coils": COILS}, {"kind": "learned", "acceleration": 4}
+    feed = open_on(roots["arrays"], model=spirit, mask=learned, loss={"kind": "kspace_nmse"})
+    for sample in (*epoch_of(feed, 1), *batches(feed.val, CPU)):
+        assert sample.mask.all()
+        assert torch.equal(sample.kspace, sample.full_kspace)
+
+
 def test_mirroring_and_the_cache_reach_the_training_slices(roots, tmp_path):
     plain, changed = open_on(roots["knee"]), open_on({**roots["knee"], "flips": True, "cache": str(tmp_path / "near")})
     pairs = list(zip(epoch_of(plain, 1), epoch_of(changed, 1), strict=True))
@@ -184,7 +220,7 @@ def test_loss_that_network_and_data_can_have_is_taken(roots, layout, model, loss
 
 
 def test_unknown_layout_lists_the_known_ones():
-    message = r"data.layout: 'kne' is unknown. Did you mean knee\? Known: fastmri, knee, cine, sites, paired"
+    message = r"data.layout: 'kne' is unknown. Did you mean knee\? Known: fastmri, knee, cine, sites, paired, arrays"
     with pytest.raises(BadInput, match=message):
         open_on({"layout": "kne", "root": "a"})
 

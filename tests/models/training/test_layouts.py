@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from models.training import train
-from tests.data.volumes.written import X, Y, write_cine, write_knees, write_pairs, write_sites
+from tests.data.volumes.written import X, Y, write_arrays, write_cine, write_knees, write_pairs, write_sites
 from tests.models.local_run import LocalRun
 
 SMALL = {"chans": 2, "pools": 2}
@@ -27,6 +27,8 @@ def write_layout(layout: str, root: Path) -> dict[str, Any]:
             return {"layout": layout, "root": str(root), "sites": ["B", "F"], "contrast": "T1"}
         case "cine":
             return {"layout": layout, "root": str(write_cine(root))}
+        case "arrays":
+            return {"layout": layout, "root": str(write_arrays(root))}
         case _:
             return {"layout": layout, "root": str(write_pairs(root))}
 
@@ -36,6 +38,7 @@ CASES = {
     "knees of two tasks": ("knee", {"kind": "mtl_varnet", "blocks": "IV", "tasks": 2}, {"train_mask": RANGE}),
     "sites": ("sites", {"kind": "unet"}, {}),
     "cine": ("cine", {"kind": "unet3d"}, {}),
+    "arrays": ("arrays", {"kind": "unet"}, {"mask": POINTS}),
     "pairs": ("paired", {"kind": "e2e_varnet", "cascades": 1, "sens_chans": 2, "sens_pools": 2}, {}),
 }
 

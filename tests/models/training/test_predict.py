@@ -191,8 +191,9 @@ def test_best_network_becomes_a_program_that_gives_the_same_image(config, tmp_pa
     feed = open_feed(typed, torch.device("cpu"))
     sample = next(iter(batches(feed.test, torch.device("cpu"))))
     with torch.no_grad():
-        wanted = OnTensors(network, sample)(*tensors_of(sample))
-        torch.testing.assert_close(program(*tensors_of(sample)), wanted, rtol=1e-4, atol=1e-6 * float(wanted.abs().max()))
+        tensors = tensors_of(network, sample)
+        wanted = OnTensors(network, sample)(*tensors)
+        torch.testing.assert_close(program(*tensors), wanted, rtol=1e-4, atol=1e-6 * float(wanted.abs().max()))
     feed.close()
 
 

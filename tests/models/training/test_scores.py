@@ -20,6 +20,12 @@ def score(ssim: float, *, task: int = 0, psnr: float = 30.0, nmse: float = 0.04,
     return VolumeScore(task=task, losses=(0.1, 0.3), whole=whole, slices=(whole, empty), sampled_fractions=(fraction, fraction))
 
 
+@pytest.mark.parametrize(("fraction", "degenerate"), [(0.125, False), (0.1249, False), (0.2518, True), (0.1, True), (1.0, True)])
+def test_learned_mask_has_to_sample_what_was_asked(fraction, degenerate):
+    mask = MaskConfig(kind="learned", acceleration=8)
+    assert bool(why_degenerate(Evaluation(volumes=(score(0.9, fraction=fraction),)), mask)) == degenerate
+
+
 def test_metrics_are_means_over_volumes_and_named_by_task():
     found = Evaluation(volumes=(score(0.9), score(0.7), score(0.5, task=1))).means("val", ("pd", "fs"))
     assert found["val/ssim"] == pytest.approx(0.7)

@@ -55,7 +55,7 @@ def whole(config, tmp_path) -> tuple[LocalRun, dict[str, float]]:
 def test_training_reports_every_epoch_and_returns_test_metrics_with_their_number(whole):
     run, result = whole
     assert list(run.reports) == [1, 2, 3, 4]
-    assert set(run.reports[1]) == {*MEASURED, "train/loss", "val/n", "val/degenerate", "lr"}
+    assert set(run.reports[1]) == {*MEASURED, "train/loss", "val/n", "val/sampled_fraction", "val/degenerate", "lr"}
     assert [report["lr"] for report in run.reports.values()] == pytest.approx([3e-3, 3e-3, 1.5e-3, 1.5e-3])
     assert (result["test/n"], result["test/slice_n"], run.reports[1]["val/n"], result["epochs"]) == (2, 6, 1, 4)
     assert result["test/ssim_worst"] <= result["test/ssim"] <= result["test/ssim_worst"] + 2 * result["test/ssim_std"] + 1e-9
