@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import tempfile
 from collections.abc import Iterator
 
 import hypothesis
@@ -19,7 +20,7 @@ def _no_slurm_of_the_caller(request: pytest.FixtureRequest, tmp_path_factory: py
     """Hide SLURM_CONF, SBATCH_PARTITION and the like from a test that asked for no cluster; each has a call budget of its own."""
     with pytest.MonkeyPatch.context() as patch:
         for name in ("XDG_RUNTIME_DIR", "XDG_STATE_HOME"):
-            patch.setenv(name, str(tmp_path_factory.mktemp("state")))
+            patch.setenv(name, tempfile.mkdtemp(dir=tmp_path_factory.getbasetemp()))
         if not {"slurm", "slurm_alone"} & set(request.fixturenames):
             for key in [key for key in os.environ if key.startswith(SLURM_PREFIXES)]:
                 patch.delenv(key)

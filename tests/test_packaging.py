@@ -14,6 +14,8 @@ from pathlib import Path
 
 import pytest
 
+pytestmark = pytest.mark.journey
+
 ROOT = Path(__file__).parents[1]
 SHIPPED = ("setup.cfg", "pyproject.toml", "README.md", "LICENSE", "orchestrator", "slurm_templates")
 OWN_PACKAGES = ("models", "data", "tests", "utils")

@@ -136,6 +136,7 @@ def test_width_is_the_one_asked_for_and_text_stays_readable(ratio: Sample, width
     assert min(text.get_fontsize() for text in canvas.legends[0].get_texts()) >= 6
 
 
+@pytest.mark.journey
 @pytest.mark.parametrize("suffix", FORMATS)
 def test_same_figure_gives_the_same_bytes_in_every_process(ratio: Sample, suffix: str, tmp_path: Path) -> None:
     content = render(plan_effect(ratio, RATIO), suffix)

@@ -143,3 +143,10 @@ def farm(tmp_path: Path) -> Iterator[Farm]:
     farm = Farm(tmp_path)
     yield farm
     farm.clean_up()
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Mark what starts real workers: too slow for every commit."""
+    for item in items:
+        if "farm" in getattr(item, "fixturenames", ()):
+            item.add_marker("journey")
