@@ -34,6 +34,7 @@ from tests.slurm.cluster_faults import Faults
 from tests.slurm.cluster_machine import clear_cgroups, first_free_port, has_memory_cgroups, install_packages, missing_programs, program
 from tests.slurm.cluster_process import (
     POLL_S,
+    SLURM_PREFIXES,
     ClusterDown,
     Daemon,
     processes_of,
@@ -304,6 +305,22 @@ def main(arguments: Sequence[str]) -> int:
         print(f"slurm test cluster: {error}", file=sys.stderr)
         return 1
     return 0
+
+
+@contextlib.contextmanager
+def entered() -> Iterator[Cluster]:
+    """Join the cluster, alone and idle, with SLURM_CONF set for this process and nothing else of Slurm's; leave it idle."""
+    cluster = Cluster()
+    cluster.join()
+    for key in [key for key in os.environ if key.startswith(SLURM_PREFIXES)]:
+        del os.environ[key]
+    os.environ["SLURM_CONF"] = str(cluster.conf)
+    try:
+        cluster.reset()
+        yield cluster
+    finally:
+        cluster.reset()
+        cluster.leave()
 
 
 def _do(verb: str, cluster: Cluster) -> str:

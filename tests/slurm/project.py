@@ -17,10 +17,11 @@ from typing import Any
 import psutil
 
 from orchestrator.store.events import LedgerEvent
-from orchestrator.store.layout import GridPaths
+from orchestrator.store.layout import GridPaths, parse_attempt_name
 from orchestrator.store.ledger import read_events, read_records
 from orchestrator.store.records import Records
 from orchestrator.store.states import State
+from orchestrator.watchdog.look import JANITORS, janitor_name
 from orchestrator.worker.outcome import sha256
 from tests.slurm.cluster import Cluster
 
@@ -150,6 +151,23 @@ class Project:
             time.sleep(0.3)
         return counts
 
+    def await_rest(self, *, within_s: float, show: Callable[[dict[str, int]], object] = lambda counts: None) -> None:
+        """Look, and touch nothing, until no run is open any more and the janitor has left."""
+        deadline = time.monotonic() + within_s
+        final = {state.value for state in (State.COMPLETED, State.FAILED, State.CANCELLED)}
+        while True:
+            counts = self.status()["counts"]
+            show(counts)
+            if set(counts) <= final and not self.janitors():
+                return
+            assert time.monotonic() < deadline, (counts, self.queue())
+            time.sleep(2.0)
+
+    def janitors(self) -> list[str]:
+        """Return the states of the jobs in the queue that watch this grid."""
+        names = ",".join(janitor_name(self.paths, number) for number in JANITORS)
+        return self.cluster.command("squeue", "-h", "-r", "-o", "%T", "-n", names).split()
+
     # --- what is on disk, and in the queue
 
     @property
@@ -191,6 +209,23 @@ class Project:
         """Return the content of a JSON file of an attempt."""
         return json.loads((self.paths.dir / run[:2] / run / attempt / name).read_text())
 
+    def newest(self, run: str) -> str:
+        """Return the name of a run's newest attempt; empty before any."""
+        return max((path.name for path in self.paths.run(run).dir.glob("attempt-*")), key=parse_attempt_name, default="")
+
+    def start_of(self, run: str) -> dict[str, object] | None:
+        """Return start.json of the newest attempt of a run; None before any."""
+        name = self.newest(run)
+        return self.read(run, "start.json", name) if name else None
+
+    def has_ended(self, run: str) -> bool:
+        return (self.paths.run(run).dir / self.newest(run) / "end.json").exists()
+
+    def doubled(self) -> list[str]:
+        """Return the runs with more than one attempt that left a result."""
+        proofs = [path.parent.parent.name for path in self.paths.dir.glob("??/*/attempt-*/result.json")]
+        return sorted({run for run in proofs if proofs.count(run) > 1})
+
     def events(self, kind: type[LedgerEvent]) -> list[Any]:
         """Return the ledger's events of one kind."""
         return [event for event in read_events(self.paths) if isinstance(event, kind)]
@@ -199,7 +234,7 @@ class Project:
         """Return (array job id, index, state) of this grid's tasks in squeue, waiting ones one by one."""
         rows = self.cluster.command("squeue", "-h", "-r", "-o", "%j|%F|%K|%T").splitlines()
         found = [row.split("|") for row in rows]
-        return [(job, index, state) for name, job, index, state in found if name.startswith(f"{self.name}-")]
+        return [(job, index, state) for name, job, index, state in found if name.startswith(f"{self.name.replace('@', '.')}-")]
 
     def clear(self) -> None:
         """Cancel what is left in the queue, and end what a lost node left running."""

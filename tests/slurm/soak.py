@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import random
 import sys
 import tempfile
@@ -11,9 +10,9 @@ import time
 from collections import Counter
 from pathlib import Path
 
-from tests.slurm.cluster import Cluster
-from tests.slurm.cluster_process import SLURM_PREFIXES
-from tests.slurm.weekend import Campaign, Mix, Nemesis, struck
+from tests.slurm.cluster import Cluster, entered
+from tests.slurm.nemesis import Nemesis, struck
+from tests.slurm.weekend import Campaign, Mix
 
 KINDS = {
     "none": 760, "long": 4, "host_oom": 60, "gpu_oom": 60, "diverged": 24, "bug": 24, "bad_input": 20, "silent": 20, "killed": 14,
@@ -29,7 +28,7 @@ def soak(cluster: Cluster, folder: Path, seed: int) -> dict[str, object]:
     project, choice = Campaign(folder, cluster, MIX), random.Random(seed)
     began = time.monotonic()
     project.launch("--janitor")
-    nemesis = Nemesis(cluster, project)
+    nemesis = Nemesis(cluster, project, may_cancel=project.is_well)
     with struck(nemesis, every_s=EVERY_S, choose=lambda _: choice.choice(nemesis.faults)):
         project.await_rest(within_s=WITHIN_S, show=lambda counts: print(f"{time.monotonic() - began:6.0f} s  {counts}", flush=True))
     records = list(project.records().runs.values())
@@ -49,17 +48,8 @@ def soak(cluster: Cluster, folder: Path, seed: int) -> dict[str, object]:
 def main(arguments: list[str]) -> int:
     """Start the cluster, soak it, and print the figures as JSON; the exit code is 1 when a run ended wrongly or twice."""
     seed = int(arguments[0]) if arguments else int(time.time())
-    cluster = Cluster()
-    cluster.join()
-    for key in [key for key in os.environ if key.startswith(SLURM_PREFIXES)]:
-        del os.environ[key]
-    os.environ["SLURM_CONF"] = str(cluster.conf)
-    try:
-        with tempfile.TemporaryDirectory(prefix="mrsweep-soak-") as folder:
-            found = soak(cluster, Path(folder) / "a soak", seed)
-    finally:
-        cluster.reset()
-        cluster.leave()
+    with entered() as cluster, tempfile.TemporaryDirectory(prefix="mrsweep-soak-") as folder:
+        found = soak(cluster, Path(folder) / "a soak", seed)
     print(json.dumps(found, indent=2))
     return int(bool(found["wrong"] or found["two results"]))
 

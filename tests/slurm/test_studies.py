@@ -1,54 +1,59 @@
-"""The smoke variants of the shipped studies on the real cluster, against the same on this machine."""
+"""The smoke variants of the shipped studies on the real cluster, and the same on this machine."""
 
 from __future__ import annotations
 
-import shutil
+import math
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
 
-from tests.grids.shipped import KNEES, ROOT, SMOKE_RUNS
+from tests.grids.shipped import CHALLENGE, KNEES, MASKS, SEQUENTIAL, SMOKE_RUNS
 from tests.slurm.cluster import Cluster
-from tests.slurm.project import Project
+from tests.slurm.shipped_study import Clone
 
-ORIGIN = {"id", "commit", "seconds", "runtime_s", "spent_s", "peak_mem_gb", "peak_gpu_gb", "node", "job_id"}
-"""Columns of the summary that depend on where it was computed; the id of a run holds the checkpoint that it needs."""
+pytestmark = pytest.mark.slow
+SMALL_MASKS = tuple(name for name in MASKS if SMOKE_RUNS[name] < 100)
+"""The other one has a test of its own: test_big_grid.py."""
 
 
 @pytest.fixture
-def places(slurm: Cluster, tmp_path: Path) -> Iterator[tuple[Project, Project]]:
-    """A clone on the cluster, and one on this machine."""
-    both = Project(tmp_path / "it's my project", slurm), Project(tmp_path / "at home", slurm, profile="local")
-    for place in both:
-        for name in ("models", "data", "grids"):
-            shutil.copytree(ROOT / name, place.folder / name, ignore=shutil.ignore_patterns("__pycache__"))
-    yield both
-    for place in both:
-        place.clear()
+def on_cluster(slurm: Cluster, tmp_path: Path) -> Iterator[Clone]:
+    clone = Clone(tmp_path / "it's my project", slurm)
+    yield clone
+    clone.clear()
 
 
-def compute(place: Project, study: str) -> None:
-    """Launch the smoke variant of a study."""
-    place.name = f"{study}@smoke"
-    place.document("launch", f"grids/{study}.yaml", "--variant", "smoke", "--profile", place.profile, "--set", "train.threads=1", "--yes")
+@pytest.fixture
+def at_home(slurm: Cluster, tmp_path: Path) -> Iterator[Clone]:
+    clone = Clone(tmp_path / "at home", slurm, profile="local")
+    yield clone
+    clone.clear()
 
 
-def rows(place: Project) -> list[dict[str, Any]]:
-    """Return the rows of the summary without what depends on the machine."""
-    return [{key: value for key, value in row.items() if key not in ORIGIN} for row in place.document("summary", place.name)["rows"]]
-
-
-@pytest.mark.slow
 @pytest.mark.parametrize("studies", [KNEES, ("cine_unets",)], ids=["knees", "cine"])
-def test_studies_give_the_same_tables_on_the_cluster_and_here(places: tuple[Project, Project], studies: tuple[str, ...]) -> None:
+def test_studies_give_the_same_tables_on_the_cluster_and_here(on_cluster: Clone, at_home: Clone, studies: tuple[str, ...]) -> None:
     for study in studies:
-        for place in places:
-            compute(place, study)
-        for place in places:
+        for place in (on_cluster, at_home):
+            place.compute(study)
+        for place in (on_cluster, at_home):
             place.watch_to_the_end(SMOKE_RUNS[study], within_s=400)
-        on_cluster, at_home = (rows(place) for place in places)
-        assert on_cluster == at_home
-        assert len({row["test/loss"] for row in on_cluster}) == SMOKE_RUNS[study]
-        assert {row["test/degenerate"] for row in on_cluster} == {0}
+        assert on_cluster.results() == at_home.results()
+        assert_tested(on_cluster, study)
+
+
+@pytest.mark.parametrize("studies", [SMALL_MASKS, SEQUENTIAL, CHALLENGE, ("federated_sites",)], ids=lambda studies: studies[-1])
+def test_studies_complete_on_the_cluster(on_cluster: Clone, studies: tuple[str, ...]) -> None:
+    for study in studies:
+        on_cluster.compute(study)
+        on_cluster.watch_to_the_end(SMOKE_RUNS[study], within_s=400)
+        assert_tested(on_cluster, study)
+
+
+def assert_tested(clone: Clone, study: str) -> None:
+    """Every run of a study tested its own network, on images that are no constants."""
+    rows = clone.rows()
+    losses = [row.get("test/loss", row.get("test/auc_nmse")) for row in rows]
+    assert len(set(losses)) == SMOKE_RUNS[study]
+    assert all(math.isfinite(loss) for loss in losses)
+    assert {row.get("test/degenerate", 0) for row in rows} == {0}

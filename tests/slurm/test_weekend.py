@@ -6,7 +6,8 @@ import pytest
 
 from orchestrator.store.states import State
 from tests.slurm.cluster_process import wait_until
-from tests.slurm.weekend import EXPECTED, Campaign, Mix, Nemesis, struck
+from tests.slurm.nemesis import Nemesis, struck
+from tests.slurm.weekend import EXPECTED, Campaign, Mix
 
 KINDS = {
     "none": 140, "long": 2, "host_oom": 12, "gpu_oom": 12, "diverged": 6, "bug": 8, "bad_input": 6, "silent": 6, "killed": 4, "crash": 4,
@@ -18,7 +19,7 @@ WITHIN_S = 600.0
 def test_weekend_ends_with_every_run_completed_or_truly_explained(slurm_alone, tmp_path):
     project = Campaign(tmp_path / "a weekend", slurm_alone, Mix(kinds=KINDS))
     assert project.launch("--janitor")["submitted"] == 200
-    nemesis = Nemesis(slurm_alone, project)
+    nemesis = Nemesis(slurm_alone, project, may_cancel=project.is_well)
     faults = list(nemesis.faults)
     with struck(nemesis, every_s=6.0, choose=lambda number: faults[number] if number < len(faults) else None):
         project.await_rest(within_s=WITHIN_S)

@@ -50,7 +50,7 @@ def test_a_batch_has_the_slices_in_the_order_of_the_picks(root):
     np.testing.assert_array_equal(sample.full_kspace.numpy(), kspace[[8, 0, 5]])
     np.testing.assert_array_equal(sample.target.numpy(), target[[8, 0, 5]])
     np.testing.assert_array_equal(sample.kspace.numpy(), kspace[[8, 0, 5]] * sample.mask[:, None].numpy())
-    assert (sample.volume.tolist(), sample.slice.tolist()) == ([1, 0, 1], [3, 0, 0])
+    assert (sample.volume.tolist(), sample.slice.tolist()) == ([1, 0, 1], [8, 0, 5])  # slices are numbered as in their file
     largest = [target[:5].max(), target[5:].max()]
     assert sample.maximum.tolist() == pytest.approx([largest[1], largest[0], largest[1]])
 
