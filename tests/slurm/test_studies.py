@@ -12,7 +12,7 @@ from tests.grids.shipped import CHALLENGE, KNEES, MASKS, SEQUENTIAL, SMOKE_RUNS
 from tests.slurm.cluster import Cluster
 from tests.slurm.shipped_study import Clone
 
-pytestmark = pytest.mark.slow
+ONE_OF_EACH_PROJECT = ("stl_single", "mask_learned_digits", "cine_unets", "federated_sites", "snu_varnet")
 SMALL_MASKS = tuple(name for name in MASKS if SMOKE_RUNS[name] < 100)
 """The other one has a test of its own: test_big_grid.py."""
 
@@ -31,6 +31,20 @@ def at_home(slurm: Cluster, tmp_path: Path) -> Iterator[Clone]:
     clone.clear()
 
 
+def test_one_study_of_each_project_completes(slurm: Cluster, tmp_path: Path) -> None:
+    clones = {study: Clone(tmp_path / study, slurm) for study in ONE_OF_EACH_PROJECT}
+    try:
+        for study, clone in clones.items():
+            clone.compute(study)
+        for study, clone in clones.items():
+            clone.watch_to_the_end(SMOKE_RUNS[study], within_s=400)
+            assert_tested(clone, study)
+    finally:
+        for clone in clones.values():
+            clone.clear()
+
+
+@pytest.mark.slow
 @pytest.mark.parametrize("studies", [KNEES, ("cine_unets",)], ids=["knees", "cine"])
 def test_studies_give_the_same_tables_on_the_cluster_and_here(on_cluster: Clone, at_home: Clone, studies: tuple[str, ...]) -> None:
     for study in studies:
@@ -42,6 +56,7 @@ def test_studies_give_the_same_tables_on_the_cluster_and_here(on_cluster: Clone,
         assert_tested(on_cluster, study)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("studies", [SMALL_MASKS, SEQUENTIAL, CHALLENGE, ("federated_sites",)], ids=lambda studies: studies[-1])
 def test_studies_complete_on_the_cluster(on_cluster: Clone, studies: tuple[str, ...]) -> None:
     for study in studies:
