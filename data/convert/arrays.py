@@ -26,10 +26,10 @@ def convert_arrays(sources: Sequence[Path], out: Path, options: ArrayOptions) ->
     """Write train.npy, val.npy and test.npy below `out`, with images and a list beside each. sources: files in folders of these names.
 
     k-space of each volume is divided by its largest magnitude. Yields each split when it is there. Raises BadInput where a file lies
-    in no split, or volumes differ in coils or matrix.
+    in no split, two files have one name, or volumes differ in coils or matrix.
     """
-    volumes = {split: [read_volume(path) for path in sources if path.parent.name == split] for split in SPLITS}
     _refuse_others(sources)
+    volumes = {split: [read_volume(path) for path in sources if path.parent.name == split] for split in SPLITS}
     refuse_differing([volume for held in volumes.values() for volume in held])
     for split, held in volumes.items():
         if held:
@@ -37,9 +37,12 @@ def convert_arrays(sources: Sequence[Path], out: Path, options: ArrayOptions) ->
 
 
 def _refuse_others(sources: Sequence[Path]) -> None:
+    named: dict[str, Path] = {}
     for path in sources:
         if path.parent.name not in SPLITS:
             raise BadInput(f"{path}: lies in none of the folders {', '.join(SPLITS)}. Sort the files into splits first.")
+        if named.setdefault(path.name, path) != path:
+            raise BadInput(f"{named[path.name]} and {path} have the same name, which tells volumes apart. Rename one.")
 
 
 def _convert_split(volumes: Sequence[Volume], target: Path, options: ArrayOptions) -> Outcome:

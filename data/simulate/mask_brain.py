@@ -85,6 +85,9 @@ def _volumes(
     for number, contrast in enumerate(contrasts):
         rng = rng_of_name(f"mask_brain {spec.seed} {split} {number}")
         images = maps() @ np.array(contrast) if maps else drawn_images(spec, contrast, rng)
+        if not images.any():
+            last = spec.first_slice + spec.slices - 1
+            raise BadInput(f"--first-slice, --slices: slices {spec.first_slice} to {last} hold no tissue that gives a signal. Take others.")
         yield f"brain_{split}_{number:04d}", to_kspace(images, coil_maps, spec.noise_variance, rng)
 
 

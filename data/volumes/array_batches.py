@@ -13,7 +13,7 @@ from torch.utils.data import Dataset
 
 from data.errors import BadInput
 from data.kspace.masks import Mask, rng_of_name
-from data.volumes.arrays import ArrayReader, Images, Kspace
+from data.volumes.arrays import ArrayReader, Images, Kspace, target_of
 from data.volumes.flips import AXES, draw_flips, flip_kspace
 from data.volumes.loading import DrawMask, Sample, is_finite
 from data.volumes.sampling import FLIPS, Pick, rng_of_pick
@@ -77,10 +77,11 @@ class ArrayDataset(Dataset[Sample]):
 
     def _read(self, items: NDArray[np.intp]) -> tuple[Kspace, Images]:
         kspace, target = self.reader.read(self.volumes[0].path, self._place[items])
-        if not is_finite(kspace):
-            wrong = next(item for item, values in zip(items, kspace, strict=True) if not np.isfinite(values).all())
-            name, place = self.volumes[self._number[wrong]].name, self._place[wrong]
-            raise BadInput(f"{self.volumes[0].path}: slice {place} (of volume {name}) holds NaN or Inf. Make the file again.")
+        for path, read in ((self.volumes[0].path, kspace), (target_of(self.volumes[0].path), target)):
+            if not is_finite(read):
+                wrong = next(item for item, values in zip(items, read, strict=True) if not np.isfinite(values).all())
+                name, place = self.volumes[self._number[wrong]].name, self._place[wrong]
+                raise BadInput(f"{path}: slice {place} (of volume {name}) holds NaN or Inf. Make the file again.")
         return kspace, target
 
     def _mirror(self, kspace: Kspace, target: Images, picks: Sequence[Pick]) -> None:
@@ -104,7 +105,8 @@ class ArrayDataset(Dataset[Sample]):
         else:
             kept = torch.from_numpy(np.stack([mask.kept for mask in masks]))
         fractions = torch.tensor([mask.sampled_fraction for mask in masks])
-        return kspace * kept[:, None], kept, fractions
+        # half the time of a product of complex numbers with truths
+        return torch.where(kept[:, None], kspace, 0), kept, fractions
 
     def _mask(self, draw_mask: DrawMask, pick: Pick, number: int, size: tuple[int, int]) -> Mask:
         """Return the mask of a pick; what does not depend on the pick is drawn once."""

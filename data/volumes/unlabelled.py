@@ -11,6 +11,7 @@ from xml.etree import ElementTree
 import h5py
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 from torch.utils.data import Dataset
 
@@ -28,7 +29,7 @@ from data.volumes.formats import (
     open_file,
     rank,
 )
-from data.volumes.loading import DrawMask, is_finite, stack
+from data.volumes.loading import DrawMask, clear_rest, is_finite, stack
 from data.volumes.reading import SliceReader
 from data.volumes.sampling import FLIPS, Pick, rng_of_pick
 
@@ -80,16 +81,15 @@ class UnlabelledSlices(Dataset[Unlabelled]):
 
     def __getitem__(self, pick: Pick) -> Unlabelled:
         volume, index = self._slices[pick.item]
-        kspace = self.reader.read(volume.path, "kspace", index).astype(np.complex64, copy=False).reshape(volume.shape[1:])
-        if not is_finite(kspace):
-            raise BadInput(f"{volume.path}: slice {index} holds NaN or Inf (kspace). Remove the file from the split, or make it again.")
+        kspace = _finite_slice(self.reader, volume, index)
         axes = draw_flips(rng_of_pick(self._seed, pick, FLIPS)) if self._flips else ()
         for axis in axes:
             kspace = flip_kspace(kspace, axis, shown=volume.size[axis])
         height, width = volume.shape[-2:]
         acquired = flip_acquired(volume.acquired, width) if -1 in axes else volume.acquired
         mask = self._draw_mask((height, width), slice(*acquired), rng_of_pick(self._seed, pick))
-        return Unlabelled(kspace=torch.from_numpy(kspace * mask.kept), size=volume.size)
+        clear_rest(kspace, mask.kept)
+        return Unlabelled(kspace=torch.from_numpy(kspace), size=volume.size)
 
 
 def stack_unlabelled(samples: Sequence[Unlabelled]) -> Unlabelled:
@@ -117,6 +117,25 @@ def read_unlabelled(path: Path) -> UnlabelledVolume:
         )
 
 
+def read_finite(path: Path, cache: Path | None = None) -> UnlabelledVolume:
+    """Do what `read_unlabelled` does, and look at all of k-space. Raises BadInput where it is damaged or holds NaN or Inf, too."""
+    volume, reader = read_unlabelled(path), SliceReader(cache)
+    try:
+        for index in range(volume.shape[0]):
+            _finite_slice(reader, volume, index)
+    finally:
+        reader.close()
+    return volume
+
+
+def _finite_slice(reader: SliceReader, volume: UnlabelledVolume, index: int) -> NDArray[np.complex64]:
+    """Read k-space of a slice, (coil, y, x)."""
+    kspace = reader.read(volume.path, "kspace", index).astype(np.complex64, copy=False).reshape(volume.shape[1:])
+    if not is_finite(kspace):
+        raise BadInput(f"{volume.path}: slice {index} holds NaN or Inf (kspace). Remove the file from the split, or make it again.")
+    return kspace
+
+
 def refuse_twins(training: Sequence[UnlabelledVolume], others: Sequence[Path]) -> None:
     """Raise BadInput where one of the files `others` has the name or the k-space of a volume of `training`."""
     names = {volume.path.name: volume for volume in training}
@@ -133,5 +152,8 @@ def _shown(file: h5py.File, measured: tuple[int, int]) -> tuple[int, int]:
         return measured
     root = ElementTree.fromstring(member(file, "ismrmrd_header")[()])
     place = "/".join(f"{{{HEADER_NAMESPACE}}}{tag}" for tag in ("encoding", "reconSpace", "matrixSize"))
-    rows, columns = (root.findtext(f"{place}/{{{HEADER_NAMESPACE}}}{axis}") for axis in "xy")
-    return (min(int(rows or measured[0]), measured[0]), min(int(columns or measured[1]), measured[1]))
+    found = [root.findtext(f"{place}/{{{HEADER_NAMESPACE}}}{axis}") or str(length) for axis, length in zip("xy", measured, strict=True)]
+    if not all(text.isdecimal() and int(text) > 0 for text in found):
+        raise BadInput(f"{file.filename}: key 'ismrmrd_header': reconSpace/matrixSize is {found}. Mend it: two numbers, 1 or more.")
+    rows, columns = (min(int(text), length) for text, length in zip(found, measured, strict=True))
+    return rows, columns

@@ -4,15 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from contextlib import ExitStack, closing
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import torch
 
+from data.volumes.cache import cache_folder
 from data.volumes.layouts import read_site, usable
 from data.volumes.sampling import buckets_of
 from data.volumes.splits import Splits, disjoint, read_scans
-from data.volumes.unlabelled import read_unlabelled, refuse_twins
+from data.volumes.unlabelled import read_finite, read_unlabelled, refuse_twins
 from data.volumes.volume import Volume
 from models.federated.config import FederatedConfig, read_federated
 from models.federated.order import RoundOrder
@@ -65,7 +67,8 @@ def open_target(config: FederatedConfig, splits: Splits, device: torch.device) -
     if not config.federated.aligned:
         return None
     data, site = config.sites, config.federated.target
-    volumes = read_scans(Path(data.root) / site / data.contrast / "train", read_unlabelled, skip_bad=data.skip_bad)
+    read = partial(read_finite, cache=cache_folder(data.cache)) if data.skip_bad else read_unlabelled
+    volumes = read_scans(Path(data.root) / site / data.contrast / "train", read, skip_bad=data.skip_bad)
     refuse_twins(volumes, [volume.path for volume in (*splits.val, *splits.test) if volume.group == site])
     return TargetBatches(volumes, config, device)
 

@@ -25,10 +25,8 @@ class TargetBatches:
     def __init__(self, volumes: tuple[UnlabelledVolume, ...], config: FederatedConfig, device: torch.device) -> None:
         buckets = [Bucket(shape=(*volume.shape[1:], *volume.size)) for volume in volumes for _ in range(volume.shape[0])]
         self._order = ShuffledBatches(buckets, batch=config.train.batch, micro_batch=config.train.batch, seed=config.seed)
-        masks = (config.mask,) if config.train_mask is None else config.train_mask.of(config.mask)
-        slices = UnlabelledSlices(
-            volumes, partial(draw_one, masks), seed=config.seed, flips=config.data.flips, cache=cache_folder(config.data.cache)
-        )
+        draw_mask = partial(draw_one, config.training_masks)
+        slices = UnlabelledSlices(volumes, draw_mask, seed=config.seed, flips=config.data.flips, cache=cache_folder(config.data.cache))
         self._slices = slices
         self._device = device
         self._sites = len(config.sites.sites)
@@ -41,6 +39,11 @@ class TargetBatches:
             # its own generator: otherwise every iteration would take a number from the one that dropout uses
             generator=torch.Generator().manual_seed(0),
         )
+
+    @property
+    def volumes(self) -> tuple[UnlabelledVolume, ...]:
+        """Scans that are seen."""
+        return self._slices.volumes
 
     def stream(self, client: int, round_number: int, *, first: int) -> Iterator[Unlabelled]:
         """Yield the batches that a client sees in a round, from batch `first` on: passes over all slices, each in an order of its own."""

@@ -39,16 +39,16 @@ class LearnedMask(nn.Module):
         """Return masks of a batch for k-space of `size` (y, x). Returns (batch, y, x) of 0 and 1; in evaluation all are the same."""
         order, calibration, count = self._plan(size)
         scores = repeat_tile(self._scores(batch), size).masked_fill(calibration, math.inf)
-        kept = select(scores, count, order)
+        kept = select(scores, count, order).expand(batch, -1, -1)
         probability = repeat_tile(torch.sigmoid(self.logits), size)
         return kept + (probability - probability.detach()) * (kept & ~calibration)
 
     @torch.no_grad()
     def _scores(self, batch: int) -> Tensor:
-        """Return what the points of the tile are ranked by, (batch, tile y, tile x)."""
+        """Return what the points of the tile are ranked by, (batch, tile y, tile x); in evaluation (1, tile y, tile x), ranked once."""
         each = (batch, *self.logits.shape)
         if not self.training:
-            return self.logits.expand(each)
+            return self.logits[None]
         if self.description.rounding == "bernoulli":
             uniform = torch.rand(each, device=self.logits.device)
             return self.logits + torch.logit(uniform, eps=torch.finfo(uniform.dtype).tiny)

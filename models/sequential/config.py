@@ -62,7 +62,7 @@ class NestedPolicy(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
     steps: int = 4
     """n."""
     mask: str = ""
-    """A checkpoint with a learned mask, or a name under `needs` of the grid; the most probable columns come first. Empty: `columns`."""
+    """A checkpoint with a learned mask, or a name under `needs` of the grid; its surest columns come first. Empty: `columns`."""
     columns: str = "random"
     """Kind of a mask of columns that is fixed for each volume; those next to the centre come first."""
 

@@ -65,7 +65,7 @@ class Learner:
         """slices: those of train and val."""
         self.config, self.policy, self.environment, self.slices, self.run, self.device = config, policy, environment, slices, run, device
         train = slices["train"]
-        _, coils, _, columns = train.volumes[0].shape
+        _, coils, _, columns = environment.reset(train.__getitems__([Pick(0, 0)]).to(device)).kspace.shape
         self.agent = DoubleDqn(policy, coils=coils, columns=columns, device=device)
         self.replay = Replay(policy.replay, columns)
         self.order = ShuffledBatches(
@@ -79,12 +79,18 @@ class Learner:
 
     def _refuse_resting_target(self) -> None:
         """Raise BadInput where training is so short that the target network would never learn anything."""
-        in_all = self.config.train.epochs * self.order.batches() * self.config.acquisition.budget
+        in_all = self._count_updates()
         if self.policy.target_every > in_all:
             raise BadInput(
                 f"policy.target_every is {self.policy.target_every}, but training has {in_all} updates: the target network would never "
                 "be updated. Lower it, or raise train.epochs."
             )
+
+    def _count_updates(self) -> int:
+        """Return how many updates all epochs have: one after each step, once there are enough transitions to learn from."""
+        episodes = [self.order.batch_size(place) for place in range(self.order.batches())] * self.config.train.epochs
+        remembered = torch.tensor(episodes).repeat_interleave(self.config.acquisition.budget).cumsum(0)
+        return int((remembered >= self.policy.batch).sum())
 
     @property
     def chosen(self) -> Policy:
@@ -93,8 +99,11 @@ class Learner:
 
     def start(self) -> None:
         """Continue the attempt before, if there is one."""
-        state = load_newest_state(self.run.resume_from, self.run.log) if self.run.resume_from is not None else None
+        if self.run.resume_from is None:
+            return
+        state = load_newest_state(self.run.resume_from, self.run.log)
         if state is None:
+            self.run.log(f"{self.run.resume_from} holds no usable checkpoint; learning begins anew")
             return
         refuse_other_science(self.config, state["config"], f"{self.run.resume_from}")
         self.played, self.best = Played(**state["played"]), state["best"]

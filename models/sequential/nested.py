@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 
 import torch
 from torch import Tensor
 
 from data.errors import BadInput
+from data.kspace.calibration import center_columns
 from data.kspace.masks import draw_mask, rng_of_name
 from models.sequential.config import NestedPolicy, SequentialConfig
 from models.sequential.policies import distance
@@ -38,7 +40,10 @@ def rank_of(config: SequentialConfig, policy: NestedPolicy, width: int, run: Run
 
 
 def learned_rank(named: str, width: int, run: Run) -> Tensor:
-    """Return the columns of a learned mask, the most probable first; of points the mean over rows counts. Returns (x,) int64."""
+    """Return the columns of a learned mask: those of its calibration region from the centre on, then the most probable first.
+
+    Of points the mean over rows counts. Returns (x,) int64.
+    """
     initial = read_initial(named, run, key="policy.mask")
     logits = initial.weights.get("sampling.logits")
     if logits is None:
@@ -46,7 +51,10 @@ def learned_rank(named: str, width: int, run: Run) -> Tensor:
     if logits.shape[1] != width:
         tile = tuple(logits.shape)
         raise BadInput(f"{initial.path}: its mask was learned on a tile of {tile} (y, x), k-space has {width} columns. Choose another one.")
-    return logits.mean(dim=0).argsort(descending=True, stable=True)
+    mask, outwards = initial.config.mask, distance(width).argsort()
+    certain = center_columns(width, 0.0 if mask.calibration == "none" else mask.center_fraction)
+    worth = logits.mean(dim=0).masked_fill(torch.from_numpy(certain), math.inf)
+    return outwards[worth[outwards].argsort(descending=True, stable=True)]
 
 
 def fixed_rank(kind: str, total: int, width: int, volume: str) -> Tensor:

@@ -80,6 +80,13 @@ def test_a_file_in_no_split_is_told(source, tmp_path):
         list(convert_arrays(files(source), tmp_path / "out", ArrayOptions()))
 
 
+def test_two_files_of_one_name_are_told_before_anything_is_written(source, tmp_path):
+    twin = write(source / "another site" / "train" / "head1.h5", **draw_site(8, slices=4))
+    with pytest.raises(BadInput, match=rf"{twin} and .*head1.h5 have the same name.*Rename one"):
+        list(convert_arrays(files(source), tmp_path / "out", ArrayOptions()))
+    assert not (tmp_path / "out").exists()
+
+
 def test_slices_that_are_not_there_and_kspace_without_signal_are_told(source, tmp_path):
     with pytest.raises(BadInput, match=r"head0.h5: slices 2 to 4 were asked, the volume has 4"):
         list(convert_arrays(files(source), tmp_path / "out", ArrayOptions(slices=(2, 4))))

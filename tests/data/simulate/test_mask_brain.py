@@ -153,6 +153,15 @@ def test_wrong_maps_are_told(tmp_path, values, message):
     assert str(caught.value).startswith(spec.tissue_maps)
 
 
+def test_slices_of_air_and_bone_alone_are_refused(tmp_path):
+    maps = np.zeros((19, 22, 64, 6), np.float32)
+    maps[..., 3], maps[..., 5] = 0.25, 0.75
+    spec = replace(SMALL, noise_variance=0.0, tissue_maps=write_maps(tmp_path / "maps.nii", maps))
+    with pytest.raises(BadInput, match=r"slices 60 to 62 hold no tissue that gives a signal. Take others"):
+        make("mask_brain", tmp_path / "out", ONE, spec)
+    assert not (tmp_path / "out" / "train.npy").exists()
+
+
 def test_what_is_no_nifti_is_told(tmp_path):
     (tmp_path / "maps.nii").write_text("no")
     with pytest.raises(BadInput, match=r"maps.nii: cannot be read as NIfTI"):

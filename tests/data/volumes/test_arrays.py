@@ -205,11 +205,12 @@ def test_volume_in_two_splits_is_found_by_name_and_by_content(root):
         read(root)
 
 
-def test_nan_is_told_with_slice_and_volume(root):
-    kspace = np.load(root / "train.npy")
-    kspace[6, 1, 0, 0] = np.nan
-    np.save(root / "train.npy", kspace)
+@pytest.mark.parametrize("name", ["train.npy", "train_target.npy"])
+def test_nan_is_told_with_file_slice_and_volume(root, name):
+    values = np.load(root / name)
+    values[6, ..., 0, 0] = np.nan
+    np.save(root / name, values)
     slices = open_slices(root)
     slices.__getitems__(picks(0, 5))
-    with pytest.raises(BadInput, match=r"train.npy: slice 6 \(of volume train-1\) holds NaN"):
+    with pytest.raises(BadInput, match=rf"{name}: slice 6 \(of volume train-1\) holds NaN"):
         slices.__getitems__(picks(0, 6))

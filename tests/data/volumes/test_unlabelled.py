@@ -15,7 +15,15 @@ from data.simulate.header import ismrmrd_header
 from data.volumes.fastmri import read_volume
 from data.volumes.loading import SliceDataset
 from data.volumes.sampling import Pick
-from data.volumes.unlabelled import Unlabelled, UnlabelledSlices, UnlabelledVolume, read_unlabelled, refuse_twins, stack_unlabelled
+from data.volumes.unlabelled import (
+    Unlabelled,
+    UnlabelledSlices,
+    UnlabelledVolume,
+    read_finite,
+    read_unlabelled,
+    refuse_twins,
+    stack_unlabelled,
+)
 from tests.data.volumes.written import X, Y, draw_site, write
 
 HEADER = ismrmrd_header(matrix=(Y, X), size=(25, X + 9), padding=2, coils=1, slices=2)
@@ -40,6 +48,13 @@ def test_a_file_without_truth_is_enough_and_there_is_no_field_for_one(tmp_path):
 def test_header_tells_the_size_of_images_and_the_columns_that_were_acquired(tmp_path):
     volume = read_unlabelled(kspace_file(tmp_path / "a.h5", ismrmrd_header=HEADER))
     assert (volume.size, volume.acquired) == ((25, X), (2, X - 2))
+
+
+@pytest.mark.parametrize("wrong", [b"0", b"2.5", b"many"])
+def test_header_with_an_impossible_size_of_images_is_told(tmp_path, wrong):
+    header = HEADER.replace(b"<x>25</x>", b"<x>" + wrong + b"</x>")
+    with pytest.raises(BadInput, match=rf"a.h5: key 'ismrmrd_header': reconSpace/matrixSize is \['{wrong.decode()}', "):
+        read_unlabelled(kspace_file(tmp_path / "a.h5", ismrmrd_header=header))
 
 
 def test_several_coils_are_read_as_well(tmp_path):
@@ -74,6 +89,10 @@ def test_nan_is_told_with_file_and_slice(tmp_path):
     slices = UnlabelledSlices([read_unlabelled(path)], draw_any, seed=3)
     with pytest.raises(BadInput, match=r"a.h5: slice 1 holds NaN or Inf \(kspace\)"):
         slices[Pick(1, 1)]
+    with pytest.raises(BadInput, match=r"a.h5: slice 1 holds NaN or Inf \(kspace\)"):
+        read_finite(path)
+    good = kspace_file(tmp_path / "b.h5")
+    assert read_finite(good) == read_unlabelled(good)
 
 
 def test_twins_of_other_splits_are_refused_by_name_and_by_content(tmp_path):

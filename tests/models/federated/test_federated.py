@@ -20,6 +20,7 @@ from data.errors import BadInput
 from models.config import read_config
 from models.federated import train
 from models.federated.config import read_federated
+from models.federated.session import open_splits, open_target
 from models.training import train as train_plainly
 from models.training.__main__ import main
 from tests.models.federated.conftest import make_config
@@ -248,6 +249,17 @@ def test_target_without_training_data_is_told_with_its_folder(config, own_sites,
     shutil.rmtree(own_sites / "H" / "T1" / "train")
     with pytest.raises(BadInput, match=r"H/T1/train: there is no such folder"):
         train(config, LocalRun(tmp_path / "run"))
+
+
+def test_scan_of_the_target_that_holds_nan_is_left_out_where_bad_ones_are_to_be(config, own_sites, tmp_path):
+    good, bad = sorted((own_sites / "H" / "T1" / "train").glob("*.h5"))
+    rewrite(bad, "kspace", np.full((2, 18, 18), np.nan, dtype=np.complex64))
+    with pytest.raises(BadInput, match=rf"{bad.name}: slice \d holds NaN"):
+        train(config, LocalRun(tmp_path / "first"))
+    config["data"]["skip_bad"] = True
+    typed = read_federated(config)
+    target = open_target(typed, open_splits(typed), torch.device("cpu"))
+    assert [volume.path for volume in target.volumes] == [good]
 
 
 def test_target_that_is_tested_on_what_it_aligns_to_is_refused(config, own_sites, tmp_path):

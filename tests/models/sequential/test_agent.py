@@ -122,9 +122,9 @@ def test_the_known_optimum_is_found(tmp_path):
 
 def test_a_target_network_that_would_never_be_updated_is_refused(tmp_path):
     root = write_signposts(tmp_path / "data")
-    policy = DqnPolicy(target_every=400)
+    policy = DqnPolicy(target_every=20)
     config = SequentialConfig(data=ArrayData(root=str(root)), reconstructor="none", policy=policy, train=EpisodesConfig(epochs=2))
     environment = ColumnEnvironment(ZeroFilled(), config.acquisition)
-    # 2 epochs of 2 batches of 5 steps
-    with pytest.raises(BadInput, match=r"target_every is 400, but training has 20 updates: the target network would never be updated"):
+    # 2 epochs of 2 batches of 5 steps; after the first there are 16 transitions, and an update takes 32
+    with pytest.raises(BadInput, match=r"target_every is 20, but training has 19 updates: the target network would never be updated"):
         Learner(config, policy, environment, open_split(root), run=LocalRun(tmp_path), device=CPU)

@@ -127,6 +127,16 @@ def test_the_columns_of_a_learned_mask_come_by_their_probability(tmp_path):
     assert learned_rank(str(path), 9, LocalRun(tmp_path)).tolist() == [4, 1, 7, 8, 3, 5, 0, 6, 2]
 
 
+def test_the_calibration_region_of_a_learned_mask_comes_first_whatever_its_logits_say(tmp_path):
+    mask = {"kind": "learned", "tile": [1, 9], "acceleration": 3, "calibration": "column", "center_fraction": 0.3}
+    path = write_spirit(tmp_path / "best.pt", mask=mask)
+    content = torch.load(path, weights_only=True)
+    content["model"]["sampling.logits"] = torch.tensor([[0.0, 5, -3, -2, -9, -1, 1, 4, 3]])
+    torch.save(content, path)
+    # round(0.3 * 9) = 3 columns around 4
+    assert learned_rank(str(path), 9, LocalRun(tmp_path)).tolist() == [4, 3, 5, 1, 7, 8, 6, 0, 2]
+
+
 def test_a_mask_that_does_not_fit_is_told(tmp_path):
     learned = write_spirit(tmp_path / "learned" / "best.pt", mask={"kind": "learned", "tile": [4, 4]})
     config = read_sequential(write_run(tmp_path, policy={"kind": "nested", "mask": str(learned)}))

@@ -15,7 +15,7 @@ from models.sequential.__main__ import EXAMPLE
 from models.sequential.config import POLICY_KINDS
 from models.training.checkpoint import BEST
 from tests.models.local_run import LocalRun
-from tests.models.sequential.toy import write_run, write_spirit
+from tests.models.sequential.toy import write_network, write_run, write_spirit
 
 
 @pytest.mark.parametrize("kind", [kind for kind in POLICY_KINDS if kind != "dqn"])
@@ -32,7 +32,7 @@ def test_a_q_network_learns_and_its_best_weights_are_kept(tmp_path):
     run = LocalRun(tmp_path / "run")
     results = train(write_run(tmp_path), run)
     assert list(run.reports) == [1, 2, 3]
-    # 3 batches of 4, 4 and 1 episodes with 2 steps each: one update after each but the first two, of which there are 4 and 8 to learn from
+    # in each epoch 3 batches of 4, 4 and 1 episodes with 2 steps each: one update after each, as an update takes 4 transitions
     assert run.reports[3]["target_updates"] == 18 // 3
     assert results["val/auc_nmse"] == min(report["val/auc_nmse"] for report in run.reports.values())
     content = torch.load(run.checkpoint_dir / BEST, weights_only=True)
@@ -58,6 +58,16 @@ def test_a_run_resumes_anywhere_as_if_it_had_not_stopped(tmp_path, polls):
     assert f"resumed in epoch {1 + polls // 5} after" in "".join(second.logged)
 
 
+def test_an_attempt_that_left_no_checkpoint_is_told_and_learning_begins_anew(tmp_path):
+    config = write_run(tmp_path)
+    config["train"]["epochs"] = 1
+    (tmp_path / "empty").mkdir()
+    run = LocalRun(tmp_path / "run", resume_from=tmp_path / "empty")
+    train(config, run)
+    assert f"{tmp_path / 'empty'} holds no usable checkpoint; learning begins anew" in run.logged
+    assert list(run.reports) == [1]
+
+
 def test_a_checkpoint_of_other_science_is_refused(tmp_path):
     config = write_run(tmp_path)
     first = LocalRun(tmp_path / "first", polls=2)
@@ -75,6 +85,13 @@ def test_the_reconstructor_may_be_a_need_and_may_have_learned_a_mask(tmp_path):
     results = train(config, run)
     assert all(math.isfinite(value) for value in results.values())
     assert "weights of epoch 4" in "".join(run.logged)
+
+
+def test_a_q_network_learns_on_a_reconstructor_that_makes_one_image_of_several_coils(tmp_path):
+    config = write_run(tmp_path)
+    config["reconstructor"] = str(write_network(tmp_path / "unet" / "best.pt", model={"kind": "unet", "chans": 2, "pools": 1}))
+    results = train(config, LocalRun(tmp_path / "run"))
+    assert math.isfinite(results["val/auc_nmse"])
 
 
 def test_the_reconstructor_stays_as_it_is(tmp_path):

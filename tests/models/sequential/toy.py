@@ -84,10 +84,14 @@ def numpy_error(sample: Sample, kept: np.ndarray) -> np.ndarray:
 
 
 def write_spirit(path: Path, *, coils: int = 2, mask: dict[str, Any] | None = None) -> Path:
-    """Write a best.pt of a network with its first weights."""
+    """Write a best.pt of a network that predicts k-space."""
     model = {"kind": "spirit", "coils": coils, "blocks": 1, "kernel": 3}
-    values = {"model": model, "data": {"layout": "arrays", "root": "a"}, "mask": mask or {}, "loss": {"kind": "kspace_nmse"}}
-    config = read_config(values)
+    return write_network(path, model=model, mask=mask or {}, loss={"kind": "kspace_nmse"})
+
+
+def write_network(path: Path, **sections: Any) -> Path:
+    """Write a best.pt of a network with its first weights."""
+    config = read_config({"data": {"layout": "arrays", "root": "a"}, **sections})
     torch.manual_seed(3)
     weights = build_model(config.network, config.mask).state_dict()
     write_whole(path, {"config": msgspec.to_builtins(config), "model": weights, "epoch": 4, "metrics": {}})
