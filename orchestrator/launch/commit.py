@@ -162,7 +162,7 @@ def open_intents(submissions: Iterable[SubmissionRecord]) -> list[SubmissionReco
 
 
 def take_up(pen: Pen, snapshots: Sequence[Snapshot], scheduler: Scheduler) -> list[str]:
-    """Settle open intents: adopt the arrays that exist, submit the others again under the same token.
+    """Settle open intents: adopt the arrays that exist, submit the others again under the same token, if a run waits for them.
 
     `snapshots` are at least two looks, some seconds apart, both from a healthy queue: what neither of them names
     was never taken. A late twin waits behind `-d singleton`, finds its runs claimed and ends.
@@ -174,10 +174,13 @@ def take_up(pen: Pen, snapshots: Sequence[Snapshot], scheduler: Scheduler) -> li
         if job_id is not None:
             pen.write(Submitted(at=pen.clock(), token=submission.token, job_id=job_id))
             told.append(f"{submission.token}: was taken as job {job_id}")
-        elif len(snapshots) > 1 and all(snapshot.queue_ok for snapshot in snapshots):
-            told.append(_submit_again(pen, submission, scheduler))
-        else:
+        elif not (len(snapshots) > 1 and all(snapshot.queue_ok for snapshot in snapshots)):
             told.append(f"{submission.token}: not clear yet whether it was taken")
+        elif submission.runs and not any(pen.records.waiting_in(submission, row) for row in range(len(submission.runs))):
+            pen.write(Refused(at=pen.clock(), token=submission.token, message="none of its runs waits any more", withdrawn=True))
+            told.append(f"{submission.token}: had not been taken, and none of its runs waits for it any more")
+        else:
+            told.append(_submit_again(pen, submission, scheduler))
     return told
 
 

@@ -130,6 +130,8 @@ def why_not_now(records: Records, record: Record, snapshot: Snapshot) -> str:
         return f"is {record.state.value}; cancel it first"
     if record.token and not snapshot.queue_ok:
         return "the scheduler does not say whether one of its tasks lives; prune it when it answers"
+    if any(submission.is_open and _rows(submission, record) for submission in records.submissions.values()):
+        return "nobody knows yet whether the scheduler took it; watch finds out, prune it then"
     if _may_be_taken(records.submissions.values(), record, snapshot):
         return "a task that could compute it still lives; prune it when that has ended"
     return ""
@@ -139,10 +141,13 @@ def _may_be_taken(submissions: Iterable[SubmissionRecord], record: Record, snaps
     """Say whether a worker may compute the run, or could claim one of its attempts anew once its folder is gone."""
     for submission in submissions:
         living = {index for index, row in snapshot.tasks.get(submission.token, {}).items() if row.state is not TaskState.ENDED}
-        held = (row for row, (run_id, _) in enumerate(submission.runs) if run_id == record.id) if living else ()
-        if any(submission.listed or row in living for row in held):
+        if living and any(submission.listed or row in living for row in _rows(submission, record)):
             return True
     return False
+
+
+def _rows(submission: SubmissionRecord, record: Record) -> list[int]:
+    return [row for row, (run_id, _) in enumerate(submission.runs) if run_id == record.id]
 
 
 def _had_files(record: Record) -> bool:

@@ -79,6 +79,8 @@ class Refused(Event, frozen=True, kw_only=True):
 
     token: str
     message: str
+    withdrawn: bool = False
+    """By us: it had not been taken, and none of its runs waits any more."""
 
 
 class Throttled(Event, frozen=True, kw_only=True):

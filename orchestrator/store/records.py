@@ -132,6 +132,8 @@ class SubmissionRecord(Intent, frozen=True, kw_only=True, omit_defaults=True, ta
 
     job_id: str = ""
     refused: str = ""
+    withdrawn: bool = False
+    """It is called refused, and nobody refused it: none of its runs waited any more when it turned out that it had not been taken."""
     fixed: bool = False
     """Its throttle cannot be changed any more."""
     recalled: frozenset[int] = frozenset()
@@ -238,7 +240,7 @@ def _refused(records: Records, event: Refused) -> None:
     submission = records.submissions.get(event.token)
     if submission is None:
         return
-    records.submissions[event.token] = msgspec.structs.replace(submission, refused=event.message)
+    records.submissions[event.token] = msgspec.structs.replace(submission, refused=event.message, withdrawn=event.withdrawn)
     for row in range(len(submission.runs)):
         record = records.waiting_in(submission, row)
         if record is not None:

@@ -20,7 +20,7 @@ def refused_lately(submissions: Iterable[SubmissionRecord], now: float) -> list[
     """
     kinds: dict[tuple[bytes, str], list[SubmissionRecord]] = {}
     for one in sorted(submissions, key=lambda one: -one.at):
-        if one.job_id or one.refused:
+        if one.job_id or (one.refused and not one.withdrawn):
             kinds.setdefault((msgspec.json.encode(one.resources, order="sorted"), "" if one.runs else one.reason), []).append(one)
     return [newest_first[0] for newest_first in kinds.values() if _waits(newest_first, now)]
 

@@ -21,3 +21,17 @@ def test_promises_hold_over_thousands_of_steps() -> None:
     before = Machine.steps
     run_state_machine_as_test(Machine, settings=LONG)
     assert Machine.steps - before > 2000
+
+
+def test_pruned_run_is_not_computed_by_an_array_that_nobody_had_taken() -> None:
+    machine = Machine()
+    machine.begin(more=(), small=False, asked=[1])
+    machine.change_what_is_told(lag=0.0, cut=False, queue=False, accounting=True)
+    machine.launch([3])  # its array is written down, and Slurm does not answer
+    machine.cancel(3)
+    machine.change_what_is_told(lag=20.0, cut=False, queue=True, accounting=False)
+    machine.ask_for("prune")
+    machine.watch("login1")
+    machine.pass_time(1)
+    machine.promises_hold()
+    machine.teardown()

@@ -6,10 +6,11 @@ from collections.abc import Callable
 
 import pytest
 
-from orchestrator.cluster.scheduler import ArrayRequest, TaskState
+from orchestrator.cluster.scheduler import ArrayRequest, Snapshot, TaskState
 from orchestrator.store.errors import Busy, ClusterError, SubmitRefused, SubmitUnknown
 from orchestrator.store.states import Cause, State
-from orchestrator.watchdog.refusals import REFUSED_WAIT_S
+from orchestrator.watchdog.act import cancel
+from orchestrator.watchdog.refusals import REFUSED_WAIT_S, refused_lately
 from tests.watchdog.stand_in import Answer
 from tests.watchdog.study import Study, open_submissions
 
@@ -157,6 +158,19 @@ def test_nothing_is_submitted_again_after_a_look_that_was_not_healthy(unanswered
     assert "not clear yet" in sentence
     assert unanswered.scheduler.jobs == []
     assert len(open_submissions(unanswered.records)) == 1
+
+
+@pytest.mark.parametrize("unanswered", [Answer.SILENCE], indirect=True)
+def test_what_had_not_been_taken_is_not_submitted_when_none_of_its_runs_waits_any_more(unanswered: Study) -> None:
+    [request] = unanswered.scheduler.requests
+    with unanswered.pen() as pen:
+        seen = Snapshot(taken_at=pen.clock(), queue_ok=True, accounting_ok=True, tasks={})
+        cancel(pen, [pen.records.get(unanswered.manifest(1).id)], seen, unanswered.site, by="ada")
+    [sentence, *_] = unanswered.watch().told
+    assert sentence == f"{request.token}: had not been taken, and none of its runs waits for it any more"
+    assert (unanswered.scheduler.jobs, unanswered.states(1)) == ([], [State.CANCELLED])
+    assert open_submissions(unanswered.records) == []
+    assert refused_lately(unanswered.records.submissions.values(), unanswered.clock()) == []
 
 
 @pytest.mark.parametrize("unanswered", [Answer.SILENCE], indirect=True)

@@ -194,6 +194,14 @@ def test_run_is_kept_while_the_scheduler_does_not_say_whether_its_task_lives(gri
     assert (state(grid), folders(grid)) == (State.FAILED, (True, False))
 
 
+def test_run_is_kept_while_its_submission_has_no_answer(grid: OpenGrid) -> None:
+    with take_pen(grid.paths) as pen:
+        pen.write(Intent(at=2.0, token="t2", runs=(("0" * 16, 1), (RUN, 2)), tasks=2, max_parallel=2))
+        pen.write(Changed(at=3.0, run=RUN, state=State.CANCELLED))
+    assert "nobody knows yet whether the scheduler took it" in pruned(grid)[0]
+    assert folders(grid) == (True, False)
+
+
 def test_prune_asks_about_the_task_of_a_run_that_has_ended_for_us(study: Study, monkeypatch: pytest.MonkeyPatch) -> None:
     study.launch(1)
     with study.pen() as pen:
