@@ -48,13 +48,17 @@ class GrappaOptions:
     rows: int = 5
     """Rows of a kernel, odd."""
     columns: int = 4
-    """Sampled columns from which a missing one is computed, half of them on either side where there are as many."""
+    """Sampled columns from which a missing one is computed, even: half of them on either side where there are as many."""
     damping: float = 1e-4
     """Tikhonov regularisation by the mean of the diagonal of the normal equations."""
 
     def __post_init__(self) -> None:
         if self.rows % 2 == 0:
             raise BadInput(f"grappa: --rows is {self.rows}; a kernel has an odd number of rows, such as 5.")
+        if self.columns < 2 or self.columns % 2:
+            raise BadInput(
+                f"grappa: --columns is {self.columns}; a kernel has as many columns on either side. Choose 2, 4 or another even one."
+            )
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -20,6 +20,8 @@ Kspace = NDArray[np.complex64]
 """(slice, coil, y, x)."""
 Images = NDArray[np.float32]
 """(slice, y, x)."""
+MOST_MAPPED = 1 << 29
+"""Bytes of files that may stay mapped. Larger ones are mapped anew after a quarter of this: what was read counts as memory until then."""
 
 
 class ArrayVolume(msgspec.Struct, frozen=True, kw_only=True):
@@ -129,11 +131,15 @@ def refuse_differing(volumes: Sequence[Volume]) -> None:
 
 
 class ArrayReader:
-    """Reads slices of mapped files; every process maps them itself. `cache`: a folder on the node's own disk, to which they are copied."""
+    """Reads slices of mapped files; every process maps them itself. `cache`: a folder on the node's own disk, to which they are copied.
+
+    The memory of the process does not grow with large files: it gives back what it has read, and the system keeps what it has room for.
+    """
 
     def __init__(self, cache: Path | None = None) -> None:
         self._cache = cache
         self._mapped: dict[Path, tuple[Kspace, Images]] = {}
+        self._read = 0
         self._owner = os.getpid()
 
     def read(self, path: Path, places: NDArray[np.intp]) -> tuple[Kspace, Images]:
@@ -143,7 +149,14 @@ class ArrayReader:
         if path not in self._mapped:
             self._mapped[path] = (open_kspace(self._near(path)), open_target(self._near(target_of(path))))
         kspace, target = self._mapped[path]
-        return kspace[places], target[places]
+        found = kspace[places], target[places]
+        self._read += sum(values.nbytes for values in found)
+        if self._read > MOST_MAPPED // 4 and self._mapped_bytes() > MOST_MAPPED:
+            self.close()
+        return found
+
+    def _mapped_bytes(self) -> int:
+        return sum(values.nbytes for pair in self._mapped.values() for values in pair)
 
     def _near(self, path: Path) -> Path:
         return path if self._cache is None else cached(path, self._cache)
@@ -151,7 +164,8 @@ class ArrayReader:
     def close(self) -> None:
         """Let go of all files; the next read maps them again."""
         self._mapped = {}
+        self._read = 0
         self._owner = os.getpid()
 
     def __getstate__(self) -> dict[str, object]:
-        return {"_cache": self._cache, "_mapped": {}, "_owner": -1}
+        return {"_cache": self._cache, "_mapped": {}, "_read": 0, "_owner": -1}

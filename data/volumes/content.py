@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 from pathlib import Path
 
+from data.volumes.array_batches import ArrayDataset
 from data.volumes.cache import note_about
 from data.volumes.cine import SeriesDataset
 from data.volumes.loading import READ_PIXELS, refuse_nan
@@ -20,8 +21,7 @@ def refuse_bad_pixels(volume: Volume, cache: Path | None) -> Volume:
     """
     note = None if cache is None else note_about(volume.path, cache, f"{volume.first}-{volume.shape[0]}.good")
     if note is None or not note.exists():
-        look = _read_series if volume.layout == "cine" else _read_slices
-        look(volume, cache)
+        LOOKS.get(volume.layout, _read_slices)(volume, cache)
     if note is not None:
         with contextlib.suppress(OSError):  # the disk is full, or refuses: the next run looks again
             note.touch()
@@ -36,6 +36,15 @@ def _read_series(volume: Volume, cache: Path | None) -> None:
         series.reader.close()
 
 
+def _read_array(volume: Volume, cache: Path | None) -> None:
+    slices = ArrayDataset((volume,), None, cache=cache)
+    try:
+        for index in range(len(slices)):
+            slices.__getitems__([Pick(0, index)])
+    finally:
+        slices.reader.close()
+
+
 def _read_slices(volume: Volume, cache: Path | None) -> None:
     reader = SliceReader(cache)
     try:
@@ -43,3 +52,7 @@ def _read_slices(volume: Volume, cache: Path | None) -> None:
             refuse_nan(READ_PIXELS[volume.layout](reader, volume, index), volume, index)
     finally:
         reader.close()
+
+
+LOOKS = {"cine": _read_series, "arrays": _read_array}
+"""By Volume.layout: how its pixels are read. Of all others, slice by slice from HDF5 files."""

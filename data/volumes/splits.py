@@ -62,7 +62,7 @@ def without_bad(volumes: Sequence[Volume], read_whole: Callable[[Volume], Volume
     kept = {volume.group for volume in good}
     for volume in volumes:
         if volume.group not in kept:
-            raise _none_left(volume.path if volume.layout == "cine" else volume.path.parent)
+            raise _none_left(volume.path if volume.layout in ("cine", "arrays") else volume.path.parent)
     return good
 
 

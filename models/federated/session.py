@@ -44,7 +44,7 @@ def train_config(values: Mapping[str, Any], run: Run) -> dict[str, float]:
         if target is not None:
             opened.enter_context(closing(target))
         results = train_and_test(Trainer(FederatedStepper(config, feed.slices, target, device), run, feed, (device,), Ranks()))
-    return results | of_target(results, config.federated.target)
+    return results | of_target(results, config)
 
 
 def open_splits(config: FederatedConfig) -> Splits:
@@ -73,8 +73,9 @@ def open_target(config: FederatedConfig, splits: Splits, device: torch.device) -
     return TargetBatches(volumes, config, device)
 
 
-def of_target(results: Mapping[str, float], target: str) -> dict[str, float]:
+def of_target(results: Mapping[str, float], config: FederatedConfig) -> dict[str, float]:
     """Return the test metrics of the target once more, as target/ssim and so on, so that tables compare runs with different targets."""
-    start, ending = "test/", f"/{target}"
+    target = config.federated.target
+    start, ending = "test/", f"/{target}" if len(config.sites.sites) > 1 else ""  # of one site alone, they are named by no site
     named = {name: value for name, value in results.items() if target and name.startswith(start) and name.endswith(ending)}
     return {f"target/{name.removeprefix(start).removesuffix(ending)}": value for name, value in named.items()}

@@ -159,6 +159,7 @@ class SequentialConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown
 
     def __post_init__(self) -> None:
         limit("seed", self.seed, 0 <= self.seed < 2**63, "0 or more, below 2 ** 63")
+        limit("data.flips", self.data.flips, not self.data.flips, "false: slices are sampled as they are")
         limit("reconstructor", self.reconstructor, bool(self.reconstructor.strip()), "a checkpoint, or a name under needs")
         if isinstance(self.policy, DqnPolicy):
             enough = self.policy.replay >= self.train.episodes

@@ -104,6 +104,6 @@ def with_columns(mask: Tensor, columns: Tensor) -> Tensor:
 
 
 def nmse(image: Tensor, target: Tensor) -> Tensor:
-    """Return |x - x0|^2 / |x0|^2 of each slice; where the truth is nothing but zeros, a large number. Both: (batch, y, x)."""
+    """Return |x - x0|^2 / |x0|^2 of each slice; 0 where the truth is nothing but zeros: nothing is gained there. Both: (batch, y, x)."""
     error, power = (image - target).square().sum(dim=(-2, -1)), target.square().sum(dim=(-2, -1))
-    return error / power.clamp_min(torch.finfo(power.dtype).tiny)
+    return torch.where(power > 0, error / power, 0.0)

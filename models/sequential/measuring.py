@@ -75,6 +75,7 @@ class Curve(NamedTuple):
     points: Mapping[int, Quality]
     """Columns → means over slices; the data range is that of the slice's volume."""
     slices: int
+    """How many were measured."""
 
     @property
     def area(self) -> float:
@@ -99,14 +100,15 @@ class Curve(NamedTuple):
 
 
 def measure(roll: Roll, environment: ColumnEnvironment, slices: ArrayDataset, device: torch.device, between: Callable[[], None]) -> Curve:
-    """Measure a sampler on all slices of a split. `between` is called after each batch."""
+    """Measure a sampler on the slices of a split, but those without any signal. `between` is called after each batch."""
     found: dict[int, list[Quality]] = {}
     for picks in VolumeByVolume(slices.volumes, batch=BATCH):
         sample = slices.__getitems__(picks).to(device)
+        shown = sample.target.any(dim=-1).any(dim=-1)
         for columns, image in roll(environment, sample, slices.volumes[int(sample.volume[0])].name):
-            found.setdefault(columns, []).extend(slice_qualities(image, sample.target, sample.maximum[0]))
+            found.setdefault(columns, []).extend(slice_qualities(image[shown], sample.target[shown], sample.maximum[0]))
         between()
-    return Curve({columns: _mean(qualities) for columns, qualities in found.items()}, len(slices))
+    return Curve({columns: _mean(qualities) for columns, qualities in found.items()}, max(map(len, found.values())))
 
 
 def _mean(qualities: list[Quality]) -> Quality:

@@ -81,9 +81,12 @@ def _images(volume: Volume, model: VarNetRcan, config: TrainConfig, device: torc
     assert isinstance(slices, SliceDataset)
     try:
         samples = (stack_samples([slices[Pick(0, index)]]).to(device) for index in range(len(slices)))
-        return torch.cat([model.frozen_image(sample).cpu() for sample in samples])
+        images = torch.cat([model.frozen_image(sample).cpu() for sample in samples])
     finally:
         slices.reader.close()
+    if not images.isfinite().all():
+        raise BadInput(f"{volume.path}: the network of model.varnet makes NaN or Inf of it. Choose other weights, or take the volume out.")
+    return images
 
 
 def _write(path: Path, images: Tensor) -> None:

@@ -218,3 +218,9 @@ def test_pair_of_different_slices_is_refused_with_both_numbers(root):
 def test_even_kernel_is_refused():
     with pytest.raises(BadInput, match="--rows is 4; a kernel has an odd number of rows"):
         GrappaOptions(rows=4)
+
+
+@pytest.mark.parametrize("columns", [1, 3])
+def test_kernel_with_more_columns_on_one_side_is_refused(columns):
+    with pytest.raises(BadInput, match=f"--columns is {columns}; a kernel has as many columns on either side"):
+        GrappaOptions(columns=columns)

@@ -14,6 +14,7 @@ import torch
 from data.errors import BadInput
 from data.kspace.description import MaskDescription
 from data.kspace.masks import draw, rng_of_name
+from data.volumes import arrays
 from data.volumes.array_batches import ArrayDataset
 from data.volumes.description import ArrayData
 from data.volumes.layouts import open_splits
@@ -53,6 +54,12 @@ def test_a_batch_has_the_slices_in_the_order_of_the_picks(root):
     assert (sample.volume.tolist(), sample.slice.tolist()) == ([1, 0, 1], [8, 0, 5])  # slices are numbered as in their file
     largest = [target[:5].max(), target[5:].max()]
     assert sample.maximum.tolist() == pytest.approx([largest[1], largest[0], largest[1]])
+
+
+def test_slices_stay_those_of_the_file_where_a_volume_before_them_is_left_out(root):
+    sample = ArrayDataset(read(root).train[1:], None).__getitems__(picks(0, 3))
+    assert (sample.volume.tolist(), sample.slice.tolist()) == ([0, 0], [5, 8])
+    np.testing.assert_array_equal(sample.kspace.numpy(), np.load(root / "train.npy")[[5, 8]])
 
 
 def test_masks_are_drawn_for_each_pick_in_training_and_for_each_volume_by_name_elsewhere(root):
@@ -101,6 +108,24 @@ def test_samples_own_their_memory_and_files_stay_as_they_are(root):
     assert after.target.max() > 0
     assert after.maximum > 0
     assert after.mask.any()
+
+
+def mapped_mb() -> int:
+    """Return what counts as memory of this process and is a file [MB]."""
+    (line,) = (line for line in Path("/proc/self/status").read_text().splitlines() if line.startswith("RssFile:"))
+    return int(line.split()[1]) // 1024
+
+
+def test_memory_does_not_grow_with_files_that_are_large(tmp_path, monkeypatch):
+    monkeypatch.setattr(arrays, "MOST_MAPPED", 8 << 20)
+    path = tmp_path / "train.npy"
+    np.save(path, np.ones((64, 1, 512, 256), dtype=np.complex64))  # 64 MB
+    np.save(arrays.target_of(path), np.ones((64, 512, 256), dtype=np.float32))
+    reader, before = arrays.ArrayReader(), mapped_mb()
+    for place in range(64):
+        kspace, _ = reader.read(path, np.array([place]))
+        assert kspace.sum() == 512 * 256
+    assert mapped_mb() - before < 24
 
 
 def test_a_data_set_travels_to_another_process_without_its_arrays(root):

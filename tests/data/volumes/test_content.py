@@ -10,10 +10,10 @@ import pytest
 
 from data.errors import BadInput
 from data.volumes import content
-from data.volumes.description import CineData, FastmriData, KneeData, PairedData
+from data.volumes.description import ArrayData, CineData, FastmriData, KneeData, PairedData
 from data.volumes.layouts import open_splits
 from data.volumes.reading import SliceReader
-from tests.data.volumes.written import draw_knee, draw_site, write, write_cine, write_knees, write_pairs
+from tests.data.volumes.written import draw_knee, draw_site, write, write_arrays, write_cine, write_knees, write_pairs
 
 LEFT = ["pd_00", "pd_02", "fs_05", "fs_06"]
 """To train, without pd_01."""
@@ -96,6 +96,20 @@ def test_single_series_are_left_out_until_there_is_none(tmp_path):
     assert [volume.name for volume in open_splits(read).train] == ["train_00000", "train_00002"]
     spoil(tmp_path / "val.h5", "imagesTrue", 0)
     with pytest.raises(BadInput, match=r"val.h5: none of its volumes can be used; data.skip_bad has left out all of them"):
+        open_splits(read)
+
+
+@pytest.mark.parametrize("name", ["train.npy", "train_target.npy"])
+def test_volumes_of_an_array_are_left_out_one_by_one_until_there_is_none(tmp_path, name):
+    root = write_arrays(tmp_path / "it's arrays")
+    read = ArrayData(root=str(root), skip_bad=True)
+    for places, left in (([6], ["train-0"]), ([6, 1], [])):
+        values = np.load(root / name)
+        values[places, ..., 0, 0] = np.nan
+        np.save(root / name, values)
+        if left:
+            assert [volume.name for volume in open_splits(read).train] == left
+    with pytest.raises(BadInput, match=r"train.npy: none of its volumes can be used; data.skip_bad has left out all of them"):
         open_splits(read)
 
 

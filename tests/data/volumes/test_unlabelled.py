@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -68,8 +69,9 @@ def test_several_coils_are_read_as_well(tmp_path):
 def test_slices_are_those_that_training_with_truths_sees(tmp_path, flips):
     header = ismrmrd_header(matrix=(Y, X), size=(Y, X), padding=1, coils=1, slices=2)
     path = write(tmp_path / "a.h5", {"max": 1.0}, **draw_site(0), ismrmrd_header=header)
-    labelled = SliceDataset([read_volume(path)], draw_any, seed=3, flips=flips)
-    unlabelled = UnlabelledSlices([read_unlabelled(path)], draw_any, seed=3, flips=flips)
+    acquired = (0, X - 7)  # more padding on one side
+    labelled = SliceDataset([replace(read_volume(path), acquired=acquired)], draw_any, seed=3, flips=flips)
+    unlabelled = UnlabelledSlices([replace(read_unlabelled(path), acquired=acquired)], draw_any, seed=3, flips=flips)
     assert len(unlabelled) == 2
     for epoch in range(1, 7):
         expected = labelled[Pick(epoch, epoch % 2)]

@@ -12,7 +12,7 @@ from torch import Tensor
 from data.volumes.unlabelled import Unlabelled
 from models.federated.alignment import Alignment, Discriminator, domain_loss, pool
 from models.federated.config import AlignmentConfig
-from models.training_config import ConstantSchedule, OptimConfig
+from models.training_config import ConstantSchedule, OptimConfig, StepSchedule
 from models.unet import ZeroFilledUnet
 from tests.models.samples import draw_sample, to_double
 
@@ -160,6 +160,16 @@ def test_discriminator_learns_from_features_and_never_from_the_term(model, sourc
         losses.append(alignment.measured()["discriminator"])
     assert losses[-1] < losses[0] - 0.05  # means over the round so far
     assert alignment.measured()["accuracy"] > 0.8
+
+
+def test_discriminator_has_a_schedule_of_its_own_whose_epochs_are_rounds(model):
+    optim = OptimConfig(kind="rmsprop", lr=1e-2, schedule=StepSchedule(step_epochs=2, gamma=0.1))
+    alignment = Alignment(AlignmentConfig(hidden=6, optim=optim), model, FixedTarget(None), client=1, channels=CHANNELS)
+    rates = []
+    for number in range(1, 5):
+        alignment.begin_round(number)
+        rates.append(alignment.optimiser.param_groups[0]["lr"])
+    assert rates == pytest.approx([1e-2, 1e-2, 1e-3, 1e-3])
 
 
 def test_what_an_adversary_reports_is_of_one_round(model, source):

@@ -8,6 +8,7 @@ import re
 import shutil
 import subprocess
 import sys
+from itertools import combinations
 from pathlib import Path
 from typing import Any
 
@@ -100,6 +101,14 @@ def test_one_client_trains_as_if_it_were_alone(config, tmp_path, sites, average)
         assert run.reports == plain.reports
         assert result == expected
     assert [report["val/ssim"] for report in run.reports.values()] == [report["val/ssim"] for report in plain.reports.values()]
+
+
+def test_the_only_site_may_be_the_target(config, tmp_path):
+    config["data"]["sites"] = ["B"]
+    config["train"]["epochs"] = 1
+    config["federated"].update(method="fedavg", clients=["B"], target="B")
+    result = train(config, LocalRun(tmp_path))
+    assert (result["target/ssim"], result["target/slice_n"]) == (result["test/ssim"], 2)
 
 
 @pytest.mark.parametrize(("average", "parts"), [("equal", (0.5, 0.5)), ("slices", (2 / 3, 1 / 3))])
@@ -260,6 +269,29 @@ def test_scan_of_the_target_that_holds_nan_is_left_out_where_bad_ones_are_to_be(
     typed = read_federated(config)
     target = open_target(typed, open_splits(typed), torch.device("cpu"))
     assert [volume.path for volume in target.volumes] == [good]
+
+
+def first_seen(config: dict[str, Any], client: int, round_number: int) -> torch.Tensor:
+    """Return k-space of the target in the first batch of a client's turn."""
+    typed = read_federated(config)
+    target = open_target(typed, open_splits(typed), torch.device("cpu"))
+    try:
+        return next(target.stream(client, round_number, first=0)).kspace
+    finally:
+        target.close()
+
+
+def test_target_is_seen_in_an_order_and_with_masks_of_each_turn(config):
+    turns = [(0, 1), (1, 1), (0, 2)]
+    seen = [first_seen(config, *turn) for turn in turns]
+    assert all(torch.equal(kspace, first_seen(config, *turn)) for kspace, turn in zip(seen, turns, strict=True))
+    assert not any(torch.equal(one, other) for one, other in combinations(seen, 2))
+
+
+def test_target_is_mirrored_where_the_clients_are(config):
+    plain = first_seen(config, 0, 1)
+    config["data"]["flips"] = True
+    assert not torch.equal(first_seen(config, 0, 1).abs(), plain.abs())
 
 
 def test_target_that_is_tested_on_what_it_aligns_to_is_refused(config, own_sites, tmp_path):

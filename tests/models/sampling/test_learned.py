@@ -81,6 +81,30 @@ def test_bernoulli_samples_points_as_often_as_their_probability_says():
     assert drawn[:, 1::2].mean() < 0.02
 
 
+def test_bernoulli_draws_for_each_sample_of_a_batch():
+    drawn = learned(tile=(28, 28), rounding="bernoulli").train()(2, (28, 28))
+    assert not torch.equal(drawn[0], drawn[1])
+
+
+def test_noise_adds_to_the_probabilities_and_not_to_the_logits():
+    module = learned(tile=(1, 2), acceleration=2, noise_std=0.05).train()
+    with torch.no_grad():
+        module.logits.copy_(torch.tensor([[4.0, 3.0]]))
+    less_probable = module(4000, (1, 2)).detach()[:, 0, 1].mean()
+    # sigmoid(4) - sigmoid(3) = 0.0294, by the noise of the difference, 0.05 * 2 ** 0.5: 0.416; a normal number is larger in 0.339 of all
+    assert less_probable == pytest.approx(0.339, abs=0.03)
+
+
+def test_first_logits_are_uniform_as_those_of_a_layer_with_as_many_weights():
+    logits = learned(tile=(28, 28)).logits.detach()
+    assert 0.98 / 28 < float(logits.abs().max()) <= 1 / 28
+
+
+def test_one_module_samples_kspace_of_several_sizes():
+    module = learned(tile=(4, 4), acceleration=4, calibration="square").eval()
+    assert [int(module(1, size).sum()) for size in ((28, 28), (13, 18), (28, 28))] == [196, 58, 196]  # 13 * 18 / 4 = 58.5, to even
+
+
 def test_gradient_reaches_sampled_points_outside_of_the_calibration_region_and_no_others():
     module = learned(tile=(15, 16), acceleration=4, calibration="square", center_fraction=0.2).train()
     mask = module(1, (15, 16))

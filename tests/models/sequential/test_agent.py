@@ -120,6 +120,15 @@ def test_the_known_optimum_is_found(tmp_path):
     assert last["target_updates"] == 4  # 94 updates: the first two steps have too little to learn from
 
 
+def test_exploration_falls_with_each_step_of_the_environment(tmp_path, monkeypatch):
+    learner = learner_on(write_signposts(tmp_path / "data"), tmp_path / "run")
+    parts, explore = [], learner.agent.explore
+    monkeypatch.setattr(learner.agent, "explore", lambda seen, part, generator: parts.append(part) or explore(seen, part, generator))
+    for picks in learner.order:
+        learner._play(picks)
+    assert parts == [epsilon(learner.policy, step) for step in range(4)]  # 2 batches of 2 steps
+
+
 def test_a_target_network_that_would_never_be_updated_is_refused(tmp_path):
     root = write_signposts(tmp_path / "data")
     policy = DqnPolicy(target_every=20)

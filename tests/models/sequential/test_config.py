@@ -50,6 +50,7 @@ WRONG = [
     ({"reconstructor": " "}, r"reconstructor is ' '; it must be a checkpoint, or a name under needs"),
     ({"train": {"epochs": 0}}, r"train.epochs is 0"),
     ({"data": {"layout": "knee", "root": "a"}}, r"data.layout"),
+    ({"data": {"layout": "arrays", "root": "a", "flips": True}}, r"data.flips is True; it must be false: slices are sampled as they are"),
 ]
 
 

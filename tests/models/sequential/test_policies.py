@@ -6,6 +6,7 @@ import pytest
 import torch
 
 from data.errors import BadInput
+from models.sequential import measuring
 from models.sequential.config import (
     AcquisitionConfig,
     EvaluatorFreePolicy,
@@ -18,7 +19,7 @@ from models.sequential.config import (
 from models.sequential.environment import ColumnEnvironment, Observation
 from models.sequential.measuring import measure, roll_nested, roll_policy
 from models.sequential.nested import budgets, fixed_rank, learned_rank, nested_masks, rank_of
-from models.sequential.policies import build_policy, distance, low_to_high, most_energy
+from models.sequential.policies import build_policy, distance, greedy, low_to_high, most_energy
 from tests.models.local_run import LocalRun
 from tests.models.sequential.toy import CENTRE, ZeroFilled, all_of, best_error, open_split, write_run, write_signposts, write_spirit
 
@@ -78,6 +79,14 @@ def test_without_an_evaluator_the_column_with_the_most_predicted_energy_is_taken
     assert most_energy(Observation(kspace, mask)).tolist() == [2, 3]
 
 
+def test_data_range_is_that_of_the_volume_however_its_slices_are_batched(slices, monkeypatch):
+    roll = roll_policy(build_policy(LowToHighPolicy(), 1))
+    expected = measure(roll, environment(3), slices, CPU, lambda: None)
+    monkeypatch.setattr(measuring, "BATCH", 1)
+    found = measure(roll, environment(3), slices, CPU, lambda: None)
+    assert found.points[4].psnr == pytest.approx(expected.points[4].psnr, rel=1e-6)
+
+
 def test_a_curve_has_the_means_after_each_number_of_columns_and_their_sum(slices):
     curve = measure(roll_policy(build_policy(LowToHighPolicy(), 1)), environment(3), slices, CPU, lambda: None)
     assert list(curve.points) == [1, 2, 3, 4]
@@ -110,6 +119,20 @@ def test_a_fixed_mask_is_drawn_for_each_volume_and_begins_in_its_middle(kind):
     assert (places[:turn].diff() > 0).all()
     assert 4 <= turn <= 18
     assert (places[turn:].diff() > 0).all()
+
+
+def test_oracle_takes_a_free_column_even_where_each_makes_the_error_larger(slices):
+    judged = environment(3)
+    seen = judged.reset(all_of(slices))
+    judged.error_with = lambda columns: 2.0 - seen.mask.gather(1, columns[:, None])[:, 0].float()
+    seen.mask[::2, 0] = True  # acquired in some of the episodes
+    assert greedy(judged).tolist() == [1, 0] * 4
+
+
+def test_each_volume_has_the_order_of_its_own_mask(slices):
+    asked = []
+    measure(roll_nested(lambda volume: asked.append(volume) or torch.arange(9), [2, 4]), environment(4), slices, CPU, lambda: None)
+    assert set(asked) == {slices.volumes[0].name}
 
 
 def test_between_steps_of_a_mask_the_image_stays(slices):

@@ -6,6 +6,7 @@ import csv
 import math
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 
@@ -92,6 +93,24 @@ def test_a_q_network_learns_on_a_reconstructor_that_makes_one_image_of_several_c
     config["reconstructor"] = str(write_network(tmp_path / "unet" / "best.pt", model={"kind": "unet", "chans": 2, "pools": 1}))
     results = train(config, LocalRun(tmp_path / "run"))
     assert math.isfinite(results["val/auc_nmse"])
+
+
+@pytest.mark.parametrize("kind", ["low_to_high", "dqn"])
+def test_slices_without_any_signal_are_no_hindrance(tmp_path, kind):
+    config = write_run(tmp_path)
+    config["policy"] = config["policy"] if kind == "dqn" else {"kind": kind}
+    unet = {"kind": "unet", "chans": 2, "pools": 1}  # it makes something even of nothing
+    config["reconstructor"] = str(write_network(tmp_path / "unet" / "best.pt", model=unet))
+    for split in ("train", "val", "test"):
+        for path in (tmp_path / "data" / f"{split}.npy", tmp_path / "data" / f"{split}_target.npy"):
+            values = np.load(path)
+            values[0] = 0
+            np.save(path, values)
+    run = LocalRun(tmp_path / "run")
+    results = train(config, run)
+    assert results["test/slice_n"] == 2
+    assert all(math.isfinite(value) for value in results.values())
+    assert all(abs(report.get("train/reward", 0)) < 100 for report in run.reports.values())
 
 
 def test_the_reconstructor_stays_as_it_is(tmp_path):

@@ -275,6 +275,16 @@ def test_folder_that_cannot_be_written_is_told(config, tmp_path):
         train(config, LocalRun(tmp_path / "run"))
 
 
+def test_images_that_are_no_numbers_are_told_and_not_kept(config, tmp_path):
+    path = tmp_path / "varnet" / "best.pt"
+    content = torch.load(path, weights_only=True)
+    content["model"]["cascades.0.eta"].fill_(math.nan)
+    torch.save(content, path)
+    with pytest.raises(BadInput, match=r"kspace/brain\d.h5: the network of model.varnet makes NaN or Inf of it. Choose other weights"):
+        train(config, LocalRun(tmp_path / "run"))
+    assert files(config) == []
+
+
 def test_volume_without_grappa_is_told_before_anything_is_computed(config, tmp_path, calls):
     with h5py.File(Path(config["data"]["root"]) / "val" / "image" / "brain2.h5", "r+") as file:
         del file["image_grappa"]
