@@ -25,7 +25,9 @@ test: browser-packages unit networks journeys slurm-packages  ## all tests but t
 
 test-slow: $(TESTS) slurm-packages  ## the slow tests
 	@echo "== slow tests"
-	@$(BIN)/pytest -m slow || [ $$? -eq 5 ]  # 5: there is none
+	@$(PAIRED) -m "slow and not slurm" --dist loadscope
+	@echo "== slow tests on the Slurm test cluster"
+	@$(BIN)/pytest -m "slow and slurm" -n 2 --dist loadscope
 
 check: lint unit  ## ruff, mypy and the quick tests: before every commit
 
