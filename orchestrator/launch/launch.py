@@ -32,6 +32,9 @@ from orchestrator.worker.outcome import has_checkpoint
 from orchestrator.worker.prepared import PrepareTask, is_done
 from orchestrator.worker.submission import Submission, Timing
 
+BESIDE = 8
+"""Three janitors, their successors, which are submitted while they live, and prepare jobs: without them nobody feeds the queue."""
+
 
 def plan_launch(draft: Draft, profile: Profile, scheduler: Scheduler, live: Mapping[str, int], *, now: float, adopt: bool = True) -> Plan:
     """Decide what launching the draft would do now. `live`: token → tasks that the scheduler has not ended."""
@@ -86,8 +89,13 @@ def find_room(spec: Spec, records: Records, scheduler: Scheduler, live: Mapping[
     slots = free_slots(records, live, most)
     tasks = float("inf")
     if limits.max_submit is not None and slots:  # without a slot the queue need not be asked
-        tasks = max(0, limits.max_submit - scheduler.count_queued())
+        tasks = max(0, limits.max_submit - _beside(limits.max_submit) - scheduler.count_queued())
     return Room(slots=slots, max_array=limits.max_array_size, tasks=tasks)
+
+
+def _beside(most: int) -> int:
+    """Return how many of `most` jobs are kept free for those that hold no runs; of a small limit a quarter at most."""
+    return min(BESIDE, most // 4)
 
 
 def count_live(snapshot: Snapshot) -> dict[str, int]:
