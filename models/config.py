@@ -69,6 +69,10 @@ class TrainConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
         learned = self.mask.kind in LEARNED_KINDS
         fits = not learned or self.model is None or isinstance(self.model, SpiritConfig)
         limit("mask.kind", self.mask.kind, fits, "another one for this model.kind; masks are learned with spirit")
+        for key, mask in (("mask", self.mask), ("test_mask", self.test_mask)):
+            leaves_nothing = mask is not None and mask.acceleration == 1 and isinstance(self.model, SpiritConfig)
+            wanted = "above 1 for model.kind spirit, which keeps what is sampled: else there is nothing to fill in"
+            limit(f"{key}.acceleration", 1.0, not leaves_nothing, wanted)
         limit("test_mask", "set", self.test_mask is None or not learned, "left out for a learned mask, which the test samples by as well")
         if self.train_mask is not None:
             limit("train_mask", "set", not learned, "left out for a learned mask, which has one budget")

@@ -106,12 +106,18 @@ def head_mask(target: Tensor, threshold: float) -> Tensor:
 
 
 def kspace_nmse_loss(reconstruction: Reconstruction, sample: Sample | CineSample) -> Tensor:
-    """|k - k0|^2 / |k0|^2 over all coils and points of each slice, k0 the fully sampled k-space. Returns (batch,)."""
+    """|k - k0|^2 / |k0|^2 over all coils and points of each slice, k0 the fully sampled k-space. Returns (batch,).
+
+    A slice without any signal counts 0: there is nothing to find in it.
+    """
     kspace, truth = reconstruction.kspace, sample.full_kspace if isinstance(sample, Sample) else None
     if kspace is None or truth is None:
         lacking = "this network predicts no k-space" if kspace is None else "these data hold no fully sampled k-space"
         raise BadInput(f"loss.kind is kspace_nmse, but {lacking}. Choose a VarNet, and data that are fully sampled.")
-    return _each(kspace - truth, _squared) / _each(truth, _squared)
+    power = _each(truth, _squared)
+    is_empty = power == 0
+    # the inner where keeps 0 / 0 out of the gradient, the outer one out of the value
+    return torch.where(is_empty, 0.0, _each(kspace - truth, _squared) / torch.where(is_empty, 1.0, power))
 
 
 LOSSES: dict[str, Loss] = {

@@ -123,9 +123,13 @@ class MaskDescription(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_
         whole = self.acceleration_y is None or (self.acceleration_y >= 1 and self.acceleration % self.acceleration_y == 0)
         limit("mask.acceleration_y", self.acceleration_y, whole, f"a divisor of mask.acceleration, {self.acceleration:g}")
         if self.kind == "caipirinha":
-            rows = self.spacing[0]
-            wanted = f"between 1 and {rows - 1}, below the spacing of rows" if rows > 1 else "left out, with mask.acceleration_y 2 or more"
-            limit("mask.shift", self.shift, 1 <= self.shift < rows, wanted)
+            limit("mask.acceleration", self.acceleration, self.acceleration > 1, "2 or more for caipirinha")
+            rows, columns = self.spacing
+            if rows == 1:
+                spacing = next(part for part in range(2, columns + 1) if columns % part == 0)
+                asked = f"mask.acceleration is {self.acceleration:g}, rows by columns {rows} x {columns}"
+                raise ValueError(f"{asked}; caipirinha shifts rows: set mask.acceleration_y: {spacing}")
+            limit("mask.shift", self.shift, 1 <= self.shift < rows, f"between 1 and {rows - 1}, below the spacing of rows")
 
     @property
     def spacing(self) -> tuple[int, int]:

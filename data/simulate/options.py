@@ -144,6 +144,7 @@ class PairedSpec(CoilSpec):
     """Of brains with GRAPPA images; `size` is that of the images, the last columns of k-space vary from file to file."""
 
     KIND = "paired"
+    VERSION = 2
     noise: float = 0.005
     coils: int = 8
     acceleration: float = 4.0

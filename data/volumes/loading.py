@@ -146,8 +146,10 @@ def refuse_nan(pixels: Pixels, volume: Volume, index: int) -> None:
     """Raise BadInput where slice `index` holds NaN or Inf."""
     wrong = [name for name, values in pixels._asdict().items() if values is not None and not is_finite(values)]
     if wrong:
-        where = f"slice {volume.first + index} holds NaN or Inf ({', '.join(wrong)})"
-        raise BadInput(f"{volume.path}: {where}. Remove the file from the split, or make it again.")
+        path, keys, way_out = volume.path, ", ".join(wrong), "Remove the file from the split, or make it again"
+        if volume.layout == "paired":
+            path, keys, way_out = paired.source_of(volume, wrong[0])
+        raise BadInput(f"{path}: slice {volume.first + index} holds NaN or Inf ({keys}). {way_out}.")
 
 
 def is_finite(values: NDArray[np.generic]) -> bool:

@@ -26,6 +26,7 @@ from data.volumes.volume import Pixels, Volume
 
 LABEL_KEY, GRAPPA_KEY = "image_label", "image_grappa"
 FROZEN_KEY = "images"
+REMOVE = "Remove the pair from the split, or make it again"
 
 
 def read_paired(path: Path) -> Volume:
@@ -59,6 +60,20 @@ def read_pixels(reader: SliceReader, volume: Volume, index: int) -> Pixels:
         grappa=reader.read(images, GRAPPA_KEY, index).astype(np.float32, copy=False) if volume.has_grappa else None,
         frozen_image=reader.read(made, FROZEN_KEY, index).astype(np.float32, copy=False) if made is not None else None,
     )
+
+
+def source_of(volume: Volume, part: str) -> tuple[Path, str, str]:
+    """Return from which file and key a part of the Pixels of a volume comes, and what is to be done where that cannot be used."""
+    images, folder = images_of(volume.path), volume.path.parent.parent
+    match part:
+        case "grappa":
+            return images, GRAPPA_KEY, f"Delete that key, then make it anew: python -m data.convert grappa {folder}"
+        case "frozen_image" if volume.frozen_images is not None:
+            return volume.frozen_images, FROZEN_KEY, "Delete the file: it is computed anew"
+        case "target":
+            return images, LABEL_KEY, REMOVE
+        case _:
+            return volume.path, part, REMOVE
 
 
 def images_of(path: Path) -> Path:

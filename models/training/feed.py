@@ -26,7 +26,7 @@ from data.volumes.splits import Splits
 from data.volumes.unlabelled import Unlabelled
 from data.volumes.volume import Volume
 from models.config import MaskConfig, TrainConfig
-from models.training.fit import refuse_misfit, refuse_misfit_loss, refuse_missing, refuse_other_shapes
+from models.training.fit import refuse_dark, refuse_misfit, refuse_misfit_loss, refuse_missing, refuse_other_shapes
 from models.training.parcel import AHEAD, Packer, received
 
 AnySample = Sample | CineSample
@@ -79,8 +79,10 @@ def open_feed(config: TrainConfig, device: torch.device, share: Share = Share())
 def feed_of(splits: Splits, order: ShuffledBatches, config: TrainConfig, device: torch.device) -> Feed:
     """Make the feed of volumes that are known already; order: of the slices of their training. Raises BadInput where a network misfits."""
     if config.model is not None:
-        refuse_missing(config.model, (*splits.train, *splits.val, *splits.test))
-        refuse_other_shapes(config.model, config.mask, (*splits.train, *splits.val, *splits.test))
+        volumes = (*splits.train, *splits.val, *splits.test)
+        refuse_missing(config.model, volumes)
+        refuse_dark(config.loss, volumes)
+        refuse_other_shapes(config.model, config.mask, volumes)
     train = dataset_of(splits.train, config, config.training_masks, seed=config.seed)
     val, test = dataset_of(splits.val, config, (config.mask,)), dataset_of(splits.test, config, (config.test_mask or config.mask,))
     numbers = [bucket.task for bucket in buckets_of(splits.train)]

@@ -20,6 +20,7 @@ from models.model_config import (
     VarNetRcanConfig,
 )
 from models.sampling.learned import budget_of
+from models.training_config import LossConfig
 
 CINE_KINDS = tuple(kind for kind in MODEL_KINDS if kind.startswith("unet") and kind != "unet")
 GIVE_COMPLEX_IMAGES = (VarNetConfig, MultiTaskVarNetConfig)
@@ -68,11 +69,23 @@ def refuse_missing(model: ModelConfig, volumes: Iterable[Volume]) -> None:
             )
 
 
+def refuse_dark(loss: LossConfig, volumes: Iterable[Volume]) -> None:
+    """Raise BadInput, naming the file of its images, for the first volume of which masked_ssim would find no head."""
+    for volume in volumes:
+        if loss.kind == "masked_ssim" and volume.maximum <= loss.mask_threshold:
+            images = images_of(volume.path) if volume.layout == "paired" else volume.path
+            raise BadInput(
+                f"{images}: its largest value is {volume.maximum:g}, loss.mask_threshold is {loss.mask_threshold:g}: "
+                "no head is left. Lower the threshold, or take the volume out."
+            )
+
+
 def refuse_other_shapes(model: ModelConfig, mask: MaskDescription, volumes: Iterable[Volume]) -> None:
     """Raise BadInput where volumes have other coils than the network, or k-space that a learned mask does not fit."""
     for volume in volumes:
         if isinstance(model, SpiritConfig) and volume.shape[1] != model.coils:
-            raise BadInput(f"{volume.path}: has {volume.shape[1]} coils, model.coils is {model.coils}; all volumes need as many.")
+            coils = f"{volume.shape[1]} coil{'' if volume.shape[1] == 1 else 's'}"
+            raise BadInput(f"{volume.path}: has {coils}, model.coils is {model.coils}; all volumes need as many.")
         if mask.kind in LEARNED_KINDS:
             budget_of(mask, volume.shape[-2:])
 

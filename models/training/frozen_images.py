@@ -7,6 +7,7 @@ share the work; where two compute the same volume, one file takes the place of a
 
 from __future__ import annotations
 
+import errno
 import hashlib
 from collections.abc import Iterable
 from dataclasses import replace
@@ -29,6 +30,9 @@ from models.network import Network
 from models.training.context import Run
 from models.training.feed import AnySample, dataset_of, slices_of
 from models.varnet_rcan import VarNetRcan
+
+NOT_THE_FOLDER = (None, errno.ENOSPC, errno.EDQUOT, errno.EIO, errno.ESTALE)
+"""Errors that another folder may not mend, or that pass: full disks, broken ones. HDF5 tells its own without a number."""
 
 
 def keep_frozen_images(
@@ -93,7 +97,9 @@ def _write(path: Path, images: Tensor) -> None:
     try:
         with written_whole(path) as file:
             file[FROZEN_KEY] = images.numpy()
-    except (PermissionError, FileExistsError, NotADirectoryError) as error:
+    except OSError as error:
+        if error.errno in NOT_THE_FOLDER:
+            raise
         raise BadInput(f"train.frozen_images: {path.parent} cannot be written ({error.strerror}). Name a folder of your own.") from error
 
 

@@ -57,6 +57,25 @@ def refuse_unfit(initial: Initial, config: TrainConfig) -> None:
         raise BadInput(f"{initial.path}: train.init_from does not fit data and loss: {error}") from error
 
 
+def what_differs(initial: Initial, config: TrainConfig) -> list[str]:
+    """Say of mask and loss of a prediction in which keys they are not those that its checkpoint was trained with, key by key."""
+    trained, mask = initial.config, config.asked_test_mask
+    losses = _differing("loss", config.loss, (trained.loss,))
+    if "masked_ssim" not in (config.loss.kind, trained.loss.kind):
+        losses = [told for told in losses if not told.startswith("loss.mask_threshold")]
+    known = mask is not None and trained.asked_mask is not None and mask not in trained.training_masks
+    return (_differing("mask", mask, trained.training_masks) if known else []) + losses
+
+
+def _differing(section: str, ours: msgspec.Struct | None, theirs: Iterable[msgspec.Struct]) -> list[str]:
+    """Return the keys of a section whose value is none of theirs, with both."""
+    used, trained = msgspec.to_builtins(ours), [msgspec.to_builtins(each) for each in theirs]
+    values = {key: list(dict.fromkeys(repr(each[key]) for each in trained)) for key in used}
+    return [
+        f"{section}.{key} is {used[key]!r} (trained with {', '.join(values[key])})" for key in used if repr(used[key]) not in values[key]
+    ]
+
+
 def refuse_other_network(initial: Initial, ours: ModelConfig, *, key: str = "train.init_from", section: str = "model") -> None:
     """Raise BadInput, naming the keys, where a checkpoint belongs to another architecture. section: where ours stands in the config."""
     theirs, wanted = _plain(initial.config.network), _plain(ours)

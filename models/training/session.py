@@ -17,9 +17,9 @@ from models.training.context import Run
 from models.training.evaluate import Watch, evaluate
 from models.training.export import export_network
 from models.training.feed import Feed, open_feed, slices_of
-from models.training.fit import refuse_missing, refuse_other_mask
+from models.training.fit import refuse_dark, refuse_missing, refuse_other_mask
 from models.training.frozen_images import keep_frozen_images
-from models.training.initial import Initial, read_initial, refuse_unfit, take_weights
+from models.training.initial import Initial, read_initial, refuse_unfit, take_weights, what_differs
 from models.training.loop import Trainer
 from models.training.parallel.parent import train_in_processes
 from models.training.parallel.plan import count_gpus, count_processes, devices_of, refuse_unsplittable
@@ -97,11 +97,14 @@ def _read_measured(config: TrainConfig, run: Run) -> Initial:
 def _predict(config: TrainConfig, run: Run, feed: Feed, devices: tuple[torch.device, ...], initial: Initial) -> dict[str, float]:
     """Measure a checkpoint on the test split, and keep its images. The network is the one of its own config."""
     refuse_missing(initial.config.network, slices_of(feed.test).volumes)
+    refuse_dark(config.loss, slices_of(feed.test).volumes)
     device, model = devices[0], place(build_model(initial.config.network, initial.config.mask), devices)
     take_weights(model, initial)
     model.testing = True
     keep_frozen_images(model, (feed.test,), config, run, device)
     run.log(f"{initial.path}: {initial.config.network}, weights of epoch {initial.epoch}, on {device}")
+    if differing := what_differs(initial, config):
+        run.log(f"measured otherwise than trained: {'; '.join(differing)}")
     with watching(config, run, feed, checkpoint=str(initial.path), epoch=initial.epoch) as watchers:
         found = evaluate(
             model,

@@ -35,8 +35,19 @@ class ConfigRefused(SpecError):
 
 def unknown_key(schema: Described, config: Mapping[str, Any], key: str, value: Any) -> ConfigRefused:
     """Refuse a key of `config` that the schema does not read."""
-    near = nearest_keys(key, known_keys(schema.type_info, config))
-    return ConfigRefused(key, f"{key} holds {show(value)}; the schema {schema.name} knows no such key. {near}")
+    told, known = f"{key} holds {show(value)}", list(known_keys(schema.type_info, config))
+    if readers := _readers(schema.type_info, key):
+        section = f"{key.rpartition('.')[0]}."
+        own = ", ".join(sorted(name for name in known if name.startswith(section)))
+        return ConfigRefused(key, f"{told}; it is read by {' and '.join(readers)} alone. Leave it out, or choose that. Known: {own}.")
+    return ConfigRefused(key, f"{told}; the schema {schema.name} knows no such key. {nearest_keys(key, known)}")
+
+
+def _readers(info: Any, key: str) -> list[str]:
+    """Return which members of a union would read a key, as `model.kind varnet_rcan`; none where a struct stands there alone."""
+    section, _, name = key.rpartition(".")
+    tagged = [struct for found in infos_at(info, section.split(".")) for struct in structs(found) if getattr(struct, "tag_field", None)]
+    return [f"{section}.{struct.tag_field} {struct.tag}" for struct in tagged if any(field.encode_name == name for field in struct.fields)]
 
 
 def refusal(schema: Described, config: Mapping[str, Any], error: msgspec.ValidationError) -> ConfigRefused:

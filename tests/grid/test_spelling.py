@@ -125,6 +125,12 @@ def test_with_a_schema_it_is_the_schema_that_tells(read: Callable[..., Spec], sc
         list(expand(read("config: {optim: {lr: 1.0}}\ngrid: {optim.lrr: [1.0]}"), schema=schema))
 
 
+def test_a_key_of_another_kind_is_told_with_the_kind_that_reads_it(read: Callable[..., Spec], schema: Schema) -> None:
+    message = r"model.blocks holds 'IV'; it is read by model.kind varnet alone. Leave it out, .* Known: model.chans, model.drop, model.kind"
+    with pytest.raises(SpecError, match=message):
+        list(expand(read("config: {model: {kind: unet}}\ngrid: {model.blocks: [IV]}"), schema=schema))
+
+
 def test_a_misspelt_axis_of_a_variant_is_refused_with_the_variant_alone(read: Callable[..., Spec]) -> None:
     text = "config: {seed: 0}\nvariants: {smoke: {grid: {sede: [1]}}}"
     assert len(list(expand(read(text)))) == 1

@@ -57,14 +57,25 @@ WRONG = [
     ("mask.acceleration", 0.5, r"mask.acceleration is 0.5"),
     ("mask.acceleration", float("nan"), r"mask.acceleration is nan"),
     ("mask.accelaration", 2, r"config: mask: 'accelaration' is unknown. Did you mean acceleration\? Known: kind, acceleration, "),
-    ("data.skip_slices", 2, r"config: data: 'skip_slices' is unknown. Known: layout, root, "),
+    ("data.skip_slices", 2, r"config: data: 'skip_slices' is not read by layout fastmri, only by knee. Known: layout, root, "),
+    ("model.ensemble", ["flip_x"], r"config: model: 'ensemble' is not read by kind unet, only by varnet_rcan. Known: kind, chans, pools"),
+    ("model.cascades", 2, r"'cascades' is not read by kind unet, only by e2e_varnet, stl_varnet. Known"),
+    (
+        "optim.schedule",
+        {"kind": "cosine", "epochs": 3, "gamma": 1},
+        r"optim.schedule: 'gamma' is not read by kind cosine, only by step, exp",
+    ),
+    ("model.chans", [3, 5], r"Expected `int`, got `array` - at `\$.model.chans`, which holds \[3, 5\]\. See"),
+    ("model.chans", list(range(99)), r"which holds \[0, 1, .*…\. See"),
+    ("train.freeze", ["a", 3], r"Expected `str`, got `int` - at `\$.train.freeze\[1\]`, which holds 3\. See"),
+    ("optim.lr_of", {"a.b": "x"}, r"at `\$.optim.lr_of\[...\]`, which holds {'a.b': 'x'}\. See"),
     ("train.epoch", 2, r"config: train: 'epoch' is unknown. Did you mean epochs\? Known: epochs, batch"),
     ("optim.schedule", {"kind": "step", "step": 4}, r"config: optim.schedule: 'step' is unknown. .*Known: kind, step_epochs, gamma\."),
     ("optim.schedule", {"kind": "cosine", "epoch": 4}, r"config: optim.schedule: 'epoch' is unknown. Did you mean epochs\?"),
     ("mask.center_fraction", 0.5, r"center_fraction \* mask.acceleration is 2.0; it must be at most 1"),
     ("loss.kind", "l2", r"loss.kind: 'l2' is unknown. .*Known: l1, complex_l1, mse"),
     ("optim.kind", "sgd", r"optim.kind: 'sgd' is unknown. Known: adam, adamw, rmsprop"),
-    ("optim.lr", "1e-3", r"Expected `float`, got `str` - at `\$.optim.lr`"),
+    ("optim.lr", "1e-3", r"Expected `float`, got `str` - at `\$.optim.lr`, which holds '1e-3'\. See"),
     ("optim.lr", -1, r"optim.lr is -1"),
     ("train.epochs", 1.5, r"at `\$.train.epochs`"),
     ("train.micro_batch", 0, r"train.micro_batch is 0"),
@@ -129,3 +140,11 @@ def test_a_run_that_is_to_train_and_predict_keeps_its_predictions():
         read_config({**SHORTEST, "task": "train_and_predict", "train": {"keep_predictions": False}})
     kept = [read_config({**SHORTEST, "task": task}).keeps_predictions for task in ("train", "train_and_predict")]
     assert kept == [False, True]
+
+
+@pytest.mark.parametrize("key", ["mask", "test_mask"])
+def test_mask_of_everything_is_refused_for_a_network_that_keeps_what_is_sampled(key):
+    values = {**SHORTEST, "model": {"kind": "spirit"}, key: {"kind": "uniform", "acceleration": 1}}
+    with pytest.raises(BadInput, match=rf"{key}.acceleration is 1.0; it must be above 1 for model.kind spirit"):
+        read_config(values)
+    assert read_config({**values, "model": {"kind": "unet"}}).mask is not None

@@ -57,3 +57,10 @@ def test_grids_that_the_page_names_exist():
 def test_config_of_the_page_is_right():
     text, *_ = re.findall(r"```json\n(.*?)```", PAGE, flags=re.DOTALL)
     assert read_config(json.loads(text)).optim.schedule.epochs == 3
+
+
+def test_prediction_of_the_page_measures_the_network_of_the_page_as_it_was_trained():
+    training, *_, prediction = (json.loads(text) for text in re.findall(r"```json\n(.*?)```", PAGE, flags=re.DOTALL))
+    trained, asked = read_config(training), read_config(prediction)
+    assert {"mask", "loss"} <= set(prediction)
+    assert (asked.task, asked.data, asked.mask, asked.loss) == ("predict", trained.data, trained.mask, trained.loss)

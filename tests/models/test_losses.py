@@ -146,3 +146,16 @@ def test_masked_similarity_sees_nothing_outside_of_the_head():
     expected = 1 - structural_similarity(blurred * head_mask(target, 5e-5)[0].numpy(), target[0].numpy(), data_range=1.0)
     found = loss(of(torch.from_numpy(blurred)[None]), sample)
     assert found.item() == pytest.approx(expected, rel=1e-3)
+
+
+def test_slice_without_any_signal_counts_nothing_and_passes_no_nan_on():
+    truth = torch.randn(2, 3, 8, 7, dtype=torch.complex64, generator=torch.Generator().manual_seed(0))
+    truth[1] = 0
+    kspace = (truth + 0.1).requires_grad_()
+    sample = with_truth(draw_sample(), truth)
+    found = LOSSES["kspace_nmse"](of(sample.target)._replace(kspace=kspace), sample)
+    expected = (0.1**2 * truth[0].numel()) / truth[0].abs().square().sum()
+    torch.testing.assert_close(found, torch.stack([expected, torch.zeros(())]))
+    found.mean().backward()
+    assert kspace.grad is not None and kspace.grad.isfinite().all()
+    assert kspace.grad[0].abs().sum() > 0 and not kspace.grad[1].any()

@@ -103,7 +103,10 @@ WRONG = [
     ({"kind": "unet2d1d", "residual": "rellu"}, r"model.residual: 'rellu' is unknown. Did you mean relu\?"),
     ({"kind": "unet2d2d", "pools": 0}, r"model.pools is 0"),
     ({"kind": "unet3d", "regularisation": {"kind": "l3"}}, r"Invalid value 'l3' - at `\$.model.regularisation.kind`"),
-    ({"kind": "unet3d", "regularisation": {"kind": "l1", "l2": 1}}, r"config: model.regularisation: 'l2' is unknown. Known: kind, l1"),
+    (
+        {"kind": "unet3d", "regularisation": {"kind": "l1", "l2": 1}},
+        r"config: model.regularisation: 'l2' is not read by kind l1, only by l2, l1_l2. Known: kind, l1",
+    ),
     ({"kind": "unet3d", "regularisation": {"kind": "l1", "l1": -1}}, r"model.regularisation.l1 is -1"),
     ({"kind": "unet3d", "regularisation": {"kind": "l1_l2", "l2": float("nan")}}, r"model.regularisation.l2 is nan"),
     ({"kind": "unet3d", "regularisation": {"kind": "dropout", "drop_prob": 1}}, r"model.regularisation.drop_prob is 1.0"),

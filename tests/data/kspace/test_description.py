@@ -51,7 +51,15 @@ WRONG = [
     ({"kind": "magic", "acceleration": 5.5}, "mask.acceleration is 5.5; it must be a whole number for magic"),
     ({"kind": "uniform", "acceleration": 6, "acceleration_y": 4}, "mask.acceleration_y is 4; it must be a divisor of mask.acceleration, 6"),
     ({"kind": "uniform", "acceleration_y": 0}, "mask.acceleration_y is 0"),
-    ({"kind": "caipirinha", "acceleration": 5}, "mask.shift is 1; it must be left out, with mask.acceleration_y 2 or more"),
+    (
+        {"kind": "caipirinha", "acceleration": 3},
+        "mask.acceleration is 3, rows by columns 1 x 3; caipirinha shifts rows: set mask.acceleration_y: 3",
+    ),
+    (
+        {"kind": "caipirinha", "acceleration_y": 1},
+        "mask.acceleration is 4, rows by columns 1 x 4; caipirinha shifts rows: set mask.acceleration_y: 2",
+    ),
+    ({"kind": "caipirinha", "acceleration": 1}, "mask.acceleration is 1.0; it must be 2 or more for caipirinha"),
     ({"kind": "caipirinha", "shift": 2}, "mask.shift is 2; it must be between 1 and 1"),
     ({"kind": "tile_random", "acceleration": 3}, "mask.acceleration is 3.0; it must be 16, 8, 4, 2"),
     ({"kind": "tile_random", "seed": -1}, "mask.seed is -1"),

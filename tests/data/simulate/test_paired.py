@@ -96,6 +96,14 @@ def test_converter_finds_the_images_done(root):
     assert [convert_grappa(job, GrappaOptions()) for job in jobs] == [True]
 
 
+def test_heads_and_not_the_noise_lie_above_the_threshold_of_the_challenge():
+    spec = PairedSpec(size=(96, 80), slices=2, coils=4)
+    for number in range(9):
+        label = simulate_scan(spec, split="train", number=number).label
+        assert label.max() > 4e-4
+        assert 0.25 < (label > 5e-5).mean() < 0.5
+
+
 @pytest.mark.parametrize(
     ("key", "value", "message"),
     [

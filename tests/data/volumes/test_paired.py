@@ -104,3 +104,20 @@ def test_pair_in_two_splits_is_found_under_another_name(root):
     write(root / "test" / "image" / "other.h5", **images)
     with pytest.raises(BadInput, match=r"train/kspace/brain0.h5 \(train\) and .*test/kspace/other.h5 \(test\)"):
         read(root)
+
+
+@pytest.mark.parametrize(
+    ("folder", "key", "way_out"),
+    [
+        ("kspace", "kspace", r"Remove the pair from the split, or make it again\."),
+        ("image", "image_label", r"Remove the pair from the split, or make it again\."),
+        ("image", "image_grappa", r"Delete that key, then make it anew: python -m data.convert grappa \S.*/train\."),
+    ],
+)
+def test_nan_is_told_with_the_file_and_key_that_hold_it(root, folder, key, way_out):
+    path = root / "train" / folder / "brain1.h5"
+    with h5py.File(path, "r+") as file:
+        file[key][1] = np.nan
+    slices = SliceDataset(read(root).train, never)
+    with pytest.raises(BadInput, match=rf"train/{folder}/brain1.h5: slice 1 holds NaN or Inf \({key}\)\. {way_out}"):
+        slices[Pick(0, 3)]

@@ -36,7 +36,7 @@ def test_every_policy_is_read_by_its_name(kind):
 
 WRONG = [
     ({"policy": {"kind": "greed"}}, r"policy.kind: 'greed' is unknown. Did you mean greedy\?"),
-    ({"policy": {"kind": "random", "lr": 1}}, r"'lr' is unknown"),
+    ({"policy": {"kind": "random", "lr": 1}}, r"'lr' is not read by kind random, only by dqn"),
     ({"policy": {"kind": "dqn", "target_every": 0}}, r"policy.target_every is 0"),
     ({"policy": {"kind": "dqn", "replay": 31}}, r"policy.replay is 31; it must be at least policy.batch, 32"),
     ({"policy": {"kind": "dqn"}, "train": {"episodes": 3000}}, r"policy.replay is 2000; it must be at least train.episodes, 3000"),

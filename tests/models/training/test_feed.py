@@ -238,3 +238,16 @@ def test_nan_is_told_in_one_line_of_any_process(roots, workers):
         file["imagesTrue"][1, 2, 3, 0] = np.inf
     with pytest.raises(BadInput, match=r"^\S*train.h5: key 'imagesTrue': series 1 holds NaN[^\n]*\Z"):
         epoch_of(open_on(roots["cine"], train={"num_workers": workers}), 1)
+
+
+@pytest.mark.parametrize("split", ["train", "test"])
+def test_volume_that_is_darker_than_the_threshold_of_the_head_is_told_with_its_images_before_training(roots, split):
+    (path, *_) = sorted((Path(roots["paired"]["root"]) / split / "image").iterdir())
+    with h5py.File(path, "r+") as file:
+        file["image_label"][...] *= 1e-4 / file["image_label"][()].max()
+        file.attrs["max"] = 1e-4
+    message = rf"{split}/image/{path.name}: its largest value is 0.0001, loss.mask_threshold is 0.0002: no head is left. Lower"
+    with pytest.raises(BadInput, match=message):
+        open_on(roots["paired"], loss={"kind": "masked_ssim", "mask_threshold": 2e-4})
+    open_on(roots["paired"], loss={"kind": "ssim", "mask_threshold": 2e-4}).close()
+    open_on(roots["paired"], loss={"kind": "masked_ssim", "mask_threshold": 5e-5}).close()

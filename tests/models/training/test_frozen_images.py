@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import errno
 import math
+import os
 import shutil
 import threading
 from pathlib import Path
@@ -273,6 +275,30 @@ def test_folder_that_cannot_be_written_is_told(config, tmp_path):
     (tmp_path / "kept images").write_text("a file")
     with pytest.raises(BadInput, match=r"train.frozen_images: .*kept images/\w+ cannot be written \(.*\). Name a folder of your own."):
         train(config, LocalRun(tmp_path / "run"))
+
+
+def test_folder_that_cannot_be_made_is_told_and_a_full_disk_stays_what_it_is(config, tmp_path, monkeypatch):
+    config["train"]["frozen_images"] = "/proc/nowhere"
+    with pytest.raises(BadInput, match=r"train.frozen_images: /proc/nowhere/\w+ cannot be written \(No such file .*\). Name a folder"):
+        train(config, LocalRun(tmp_path / "run"))
+
+    def full(_: Path) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr("models.training.frozen_images.written_whole", full)
+    with pytest.raises(OSError, match="No space left on device"):
+        train(config, LocalRun(tmp_path / "another run"))
+
+
+def test_kept_image_that_is_no_number_is_told_with_its_own_file(config, tmp_path):
+    feed = open_feed(read_config(config), CPU)
+    model = build_model(read_config(config).network)
+    keep_frozen_images(model, (feed.train,), read_config(config), LocalRun(tmp_path / "run"), CPU)
+    for path in files(config):
+        with h5py.File(path, "r+") as file:
+            file["images"][1, 3, 4] = math.nan
+    with pytest.raises(BadInput, match=r"kept images/\w+/brain\d-\w+.h5: slice 1 holds NaN or Inf \(images\). Delete the file"):
+        list(batches(feed.train, CPU))
 
 
 def test_images_that_are_no_numbers_are_told_and_not_kept(config, tmp_path):

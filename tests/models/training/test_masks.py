@@ -140,6 +140,9 @@ def test_other_number_of_coils_is_refused_with_the_file(learning, tmp_path):
     learning["model"]["coils"] = 8
     with pytest.raises(BadInput, match=r"train.npy: has 2 coils, model.coils is 8"):
         train(learning, LocalRun(tmp_path / "run"))
+    learning["data"]["root"] = str(write_arrays(tmp_path / "of one coil", coils=1))
+    with pytest.raises(BadInput, match=r"train.npy: has 1 coil, model.coils is 8"):
+        train(learning, LocalRun(tmp_path / "another run"))
 
 
 def test_masks_are_learned_with_spirit_only_and_have_one_budget(learning, tmp_path):

@@ -220,3 +220,35 @@ def test_network_that_no_program_can_follow_is_told_and_the_run_ends_well(config
     run = LocalRun(tmp_path)
     assert train(config, run)["epochs"] == 1
     assert run.logged[-1] == "best.pt2 is not written: torch.export cannot follow this network (data-dependent)"
+
+
+def test_mask_and_loss_that_a_checkpoint_was_not_trained_with_are_told_in_one_line(config, tmp_path, trained):
+    made, _ = trained
+    same, _ = predict(config, made.checkpoint_dir, tmp_path / "same")
+    assert not any("trained with" in line for line in same.logged)
+    asked = {**config, "mask": {**config["mask"], "acceleration": 6}, "loss": {"kind": "ssim"}}
+    other, _ = predict(asked, made.checkpoint_dir, tmp_path / "other")
+    (line,) = [line for line in other.logged if "trained with" in line]
+    trained_at = config["mask"]["acceleration"]
+    assert f"mask.acceleration is 6.0 (trained with {float(trained_at)})" in line
+    assert f"loss.kind is 'ssim' (trained with '{read_config(config).loss.kind}')" in line
+    assert "center_fraction" not in line and "mask_threshold" not in line
+
+
+def test_mask_within_the_range_of_training_is_none_that_a_checkpoint_was_not_trained_with(config, tmp_path):
+    config["train"]["epochs"] = 1
+    ranged = {**config, "train_mask": {"accelerations": [4, 6], "center_fractions": [0.08]}}
+    run = LocalRun(tmp_path / "ranged")
+    train(ranged, run)
+    within = {**config, "mask": {**config["mask"], "acceleration": 6, "center_fraction": 0.08}}
+    assert not any("trained with" in line for line in predict(within, run.checkpoint_dir, tmp_path / "within")[0].logged)
+    beyond = {**config, "mask": {**config["mask"], "acceleration": 8, "center_fraction": 0.08}}
+    logged = predict(beyond, run.checkpoint_dir, tmp_path / "beyond")[0].logged
+    assert any("mask.acceleration is 8.0 (trained with 4.0, 6.0)" in line for line in logged)
+
+
+def test_test_volume_that_is_darker_than_the_threshold_is_told_to_a_prediction_with_its_file(config, tmp_path, trained):
+    made, _ = trained
+    asked = {**config, "loss": {"kind": "masked_ssim", "mask_threshold": 1e6}}
+    with pytest.raises(BadInput, match=r"test/\S+.h5: its largest value is \S+, loss.mask_threshold is 1e\+06: no head is left"):
+        predict(asked, made.checkpoint_dir, tmp_path / "dark")
