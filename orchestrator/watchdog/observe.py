@@ -107,7 +107,7 @@ def _judge(
     rows = _tasks_of(record, submission, snapshot)
     now = snapshot.taken_at
     if any(row.state is not TaskState.ENDED for row in rows):
-        yield from _put_back(record, rows, patience, now)
+        yield from _put_back(record, rows, evidence)
         return
     if rows and is_settled(rows, patience, now):
         yield from _ends(record, rows, submission, evidence, ours=_is_recalled(record, submission))
@@ -124,7 +124,7 @@ def _judge(
             yield from _ends(record, [], submission, evidence)
 
 
-def _put_back(record: Record, rows: list[TaskRow], patience: Patience, now: float) -> Iterator[Ended]:
+def _put_back(record: Record, rows: list[TaskRow], evidence: _Evidence) -> Iterator[LedgerEvent]:
     """Yield the end of a start whose task Slurm itself has put back into the queue, after a lost node or for a job that goes first.
 
     The task keeps its id and begins anew some time; its worker then goes on as the next start of the same attempt. A requeue
@@ -133,8 +133,13 @@ def _put_back(record: Record, rows: list[TaskRow], patience: Patience, now: floa
     attempt = record.current
     if record.state is State.QUEUED or attempt is None or attempt.started_at is None or len(rows) != 1:
         return
-    put_back_at = rows[0].submitted_at
-    if rows[0].state is TaskState.WAITING and put_back_at and attempt.started_at < put_back_at <= now - patience.settle_s:
+    put_back_at, settled_at = rows[0].submitted_at, evidence.snapshot.taken_at - evidence.patience.settle_s
+    if rows[0].state is not TaskState.WAITING or not put_back_at or not attempt.started_at < put_back_at <= settled_at:
+        return
+    proven = evidence.proof(record.id, attempt.number, attempt.restart)
+    if proven is not None:  # its worker went down before it could say so; of a list, the next start of the task computes other runs
+        yield _success(record.id, attempt, proven, put_back_at)
+    else:
         yield Ended(
             at=put_back_at,
             run=record.id,

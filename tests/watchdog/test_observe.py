@@ -259,6 +259,11 @@ def test_start_is_over_whose_task_slurm_has_put_back_into_the_queue(submitted_at
     assert outcome(computing(), seen(waiting))[0] is state
 
 
+def test_start_that_left_its_proof_has_completed_though_its_task_was_put_back() -> None:
+    waiting = msgspec.structs.replace(row("PENDING", TaskState.WAITING, reason="BeginTime"), submitted_at=950.0)
+    assert outcome(computing(), seen(waiting), sha256="ab") == (State.COMPLETED, None)
+
+
 def test_run_goes_on_when_the_task_that_was_put_back_begins_anew() -> None:
     waiting = msgspec.structs.replace(row("PENDING", TaskState.WAITING), submitted_at=950.0)
     events, _ = look(computing(), seen(waiting))
