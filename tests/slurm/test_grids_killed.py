@@ -139,11 +139,23 @@ def test_a_refused_submission_is_one_line_and_leaves_the_grid_ready(project, lin
 
 def test_runs_beyond_the_submit_limit_wait_and_watch_submits_them(slurm_alone, project):
     project.grid(FOUR.replace("[0, 4]", "[0, 12]").replace("{by: seed, 0: 0.1, 1: 0.1, 2: 0.2, 3: 0.2}", "0.1"))
-    slurm_alone.limit_submissions(5)
+    slurm_alone.limit_submissions(6)  # one of them is kept for a janitor
     launched = project.launch()
     assert (launched["submitted"], launched["later"]) == (5, 7)
     project.watch_to_the_end(12)
     project.assert_each_run_was_computed_once(12)
+
+
+def test_janitors_find_room_in_a_queue_that_they_keep_full(slurm_alone, project):
+    """Nobody else watches: of 32 jobs, 8 are left to them and their successors."""
+    project.grid(FOUR.replace("[0, 4]", "[0, 40]").replace("{by: seed, 0: 0.1, 1: 0.1, 2: 0.2, 3: 0.2}", "0.1"))
+    slurm_alone.limit_submissions(32)
+    launched = project.launch("--janitor")
+    assert (launched["submitted"], launched["later"]) == (24, 16)
+    project.await_rest(within_s=180)
+    assert project.status()["counts"] == {"completed": 40}
+    assert not project.events(Refused)
+    project.assert_each_run_was_computed_once(40)
 
 
 def test_a_queue_full_of_other_jobs_makes_runs_wait_and_refuses_nothing(slurm_alone, project):
