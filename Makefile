@@ -27,7 +27,7 @@ test-slow: $(TESTS) slurm-packages  ## the slow tests
 	@echo "== slow tests"
 	@$(PAIRED) -m "slow and not slurm" --dist loadscope
 	@echo "== slow tests on the Slurm test cluster"
-	@$(BIN)/pytest -m "slow and slurm" -n 2 --dist loadscope
+	@$(BIN)/pytest -m "slow and slurm" --durations 60 --durations-min 20
 
 check: lint unit  ## ruff, mypy and the quick tests: before every commit
 
