@@ -12,7 +12,9 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
+from data.errors import BadInput
 from data.volumes.array_batches import ArrayDataset
+from data.volumes.arrays import target_of
 from data.volumes.loading import Sample
 from data.volumes.sampling import VolumeByVolume
 from data.whole_files import write_bytes
@@ -100,7 +102,10 @@ class Curve(NamedTuple):
 
 
 def measure(roll: Roll, environment: ColumnEnvironment, slices: ArrayDataset, device: torch.device, between: Callable[[], None]) -> Curve:
-    """Measure a sampler on the slices of a split, but those without any signal. `between` is called after each batch."""
+    """Measure a sampler on the slices of a split, but those without any signal. `between` is called after each batch.
+
+    Raises BadInput where no slice has any.
+    """
     found: dict[int, list[Quality]] = {}
     for picks in VolumeByVolume(slices.volumes, batch=BATCH):
         sample = slices.__getitems__(picks).to(device)
@@ -108,6 +113,8 @@ def measure(roll: Roll, environment: ColumnEnvironment, slices: ArrayDataset, de
         for columns, image in roll(environment, sample, slices.volumes[int(sample.volume[0])].name):
             found.setdefault(columns, []).extend(slice_qualities(image[shown], sample.target[shown], sample.maximum[0]))
         between()
+    if not any(found.values()):
+        raise BadInput(f"{target_of(slices.volumes[0].path)}: all slices are zeros, so nothing can be measured. Make the file again.")
     return Curve({columns: _mean(qualities) for columns, qualities in found.items()}, max(map(len, found.values())))
 
 

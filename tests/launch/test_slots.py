@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import pytest
 
+from orchestrator.cluster.scheduler import Limits
 from orchestrator.launch.plan import free_slots
 from orchestrator.store.events import Changed, Intent, Refused, Submitted
 from orchestrator.store.records import Records
 from orchestrator.store.states import State
+from tests.watchdog.study import Study
 
 RUNS = tuple((f"{number:016x}", 1) for number in range(6))
 
@@ -50,3 +52,14 @@ def test_run_that_another_submission_holds_by_now_is_counted_once() -> None:
         ]
     )
     assert free_slots(moved, {}, max_parallel=10) == 10 - 4
+
+
+@pytest.mark.parametrize(("most", "queued", "submitted"), [(100, 0, 92), (100, 90, 2), (100, 95, 0), (8, 0, 6), (4, 0, 3), (1, 0, 1)])
+def test_room_is_kept_in_the_queue_for_janitors(
+    study: Study, monkeypatch: pytest.MonkeyPatch, most: int, queued: int, submitted: int
+) -> None:
+    study.more = ["resources: {max_parallel: 1000}"]
+    monkeypatch.setattr(study.scheduler, "limits", lambda: Limits(max_array_size=1001, max_submit=most))
+    monkeypatch.setattr(study.scheduler, "count_queued", lambda: queued)
+    study.launch(*range(120))
+    assert sum(job.request.tasks for job in study.scheduler.jobs) == submitted

@@ -387,17 +387,6 @@ def test_runs_that_a_packed_job_had_no_time_for_are_submitted_until_they_are_com
     assert study.states(*seeds) == [State.COMPLETED] * 7
 
 
-@pytest.mark.parametrize(("most", "queued", "submitted"), [(100, 0, 92), (100, 90, 2), (100, 95, 0), (8, 0, 6), (4, 0, 3), (1, 0, 1)])
-def test_room_is_kept_in_the_queue_for_janitors(
-    study: Study, monkeypatch: pytest.MonkeyPatch, most: int, queued: int, submitted: int
-) -> None:
-    study.more = ["resources: {max_parallel: 1000}"]
-    monkeypatch.setattr(study.scheduler, "limits", lambda: Limits(max_array_size=1001, max_submit=most))
-    monkeypatch.setattr(study.scheduler, "count_queued", lambda: queued)
-    study.launch(*range(120))
-    assert sum(job.request.tasks for job in study.scheduler.jobs) == submitted
-
-
 def test_queue_is_not_counted_where_there_is_no_slot_to_fill(study: Study, monkeypatch: pytest.MonkeyPatch) -> None:
     launch_one_of_two(study)
     counted: list[int] = []

@@ -113,6 +113,14 @@ def test_slices_without_any_signal_are_no_hindrance(tmp_path, kind):
     assert all(abs(report.get("train/reward", 0)) < 100 for report in run.reports.values())
 
 
+def test_a_split_without_any_signal_is_told_with_its_file(tmp_path):
+    config = write_run(tmp_path, policy={"kind": "low_to_high"})
+    path = tmp_path / "data" / "test_target.npy"
+    np.save(path, np.zeros_like(np.load(path)))
+    with pytest.raises(BadInput, match=r"test_target.npy: all slices are zeros, so nothing can be measured. Make the file again"):
+        train(config, LocalRun(tmp_path / "run"))
+
+
 def test_the_reconstructor_stays_as_it_is(tmp_path):
     config = write_run(tmp_path)
     before = Path(config["reconstructor"]).read_bytes()
